@@ -47,9 +47,11 @@ def case(group, name, build, rate=0.1):
         weights = []
         for variable in layer.weights:
             scale = rng.uniform(0.5, 1.5, variable.shape)
-            positive = variable.name in ("gamma", "moving_variance")
+            positive = variable.name in ("gamma", "moving_variance", "variance")
             weights.append(scale if positive else normal(rng, *variable.shape, scale=0.5))
         layer.set_weights(weights)
+        if isinstance(layer, L.Normalization):
+            layer.finalize_state()  # It computes with copies.
         tensors |= {f"{path(model, layer)}:{i}": w for i, w in enumerate(layer.get_weights())}
     fed = inputs[0] if len(inputs) == 1 else inputs
     tensors["output"] = model(fed, training=False)

@@ -29,7 +29,9 @@ IMAGE, VOLUME = (5, 4, 2), (4, 4, 3, 2)
 # The shape of an example, and arguments that a layer cannot be without.
 LAYERS = {
     "Activation": (FEATURES, {"activation": "tanh"}),
+    "ActivityRegularization": (STEPS, {}),
     "Add": (STEPS, {}),
+    "AlphaDropout": (FEATURES, {"rate": 0.0}),
     "Average": (STEPS, {}),
     "AveragePooling1D": ((7, 2), {"pool_size": 2}),
     "AveragePooling2D": (IMAGE, {"pool_size": 2}),
@@ -43,37 +45,63 @@ LAYERS = {
     "ConvLSTM1D": ((3, 5, 2), {"filters": 2, "kernel_size": 2}),
     "ConvLSTM2D": ((3, 5, 4, 2), {"filters": 2, "kernel_size": 2}),
     "ConvLSTM3D": ((2, 4, 4, 3, 1), {"filters": 1, "kernel_size": 2}),
+    "Cropping1D": ((7, 2), {}),
+    "Cropping2D": (IMAGE, {}),
+    "Cropping3D": (VOLUME, {}),
     "Dense": (FEATURES, {"units": 2}),
+    "Dot": (STEPS, {"axes": 2}),
     "Dropout": (FEATURES, {"rate": 0.0}),
     "Embedding": ((5,), {"input_dim": 6, "output_dim": 2}),
     "Flatten": (IMAGE, {}),
     "GRU": (STEPS, {"units": 2}),
+    "GaussianDropout": (FEATURES, {"rate": 0.0}),
+    "GaussianNoise": (FEATURES, {"stddev": 0.0}),
     "GlobalAveragePooling1D": (STEPS, {}),
     "GlobalAveragePooling2D": (IMAGE, {}),
     "GlobalAveragePooling3D": (VOLUME, {}),
     "GlobalMaxPooling1D": (STEPS, {}),
     "GlobalMaxPooling2D": (IMAGE, {}),
     "GlobalMaxPooling3D": (VOLUME, {}),
+    "Identity": (STEPS, {}),
     "LSTM": (STEPS, {"units": 2}),
     "LayerNormalization": (STEPS, {}),
     "Masking": (STEPS, {}),
     "MaxPooling1D": ((7, 2), {"pool_size": 2}),
     "MaxPooling2D": (IMAGE, {"pool_size": 2}),
     "MaxPooling3D": (VOLUME, {"pool_size": 2}),
+    "Maximum": (STEPS, {}),
+    "Minimum": (STEPS, {}),
     "Multiply": (STEPS, {}),
+    "Normalization": (STEPS, {}),
     "Permute": (STEPS, {"dims": (2, 1)}),
+    "RNN": (STEPS, {"cell": ("LSTMCell", {"units": 2})}),
     "RepeatVector": (FEATURES, {"n": 2}),
+    "Rescaling": (STEPS, {"scale": 0.5}),
     "Reshape": (STEPS, {"target_shape": (3, 5)}),
     "SimpleRNN": (STEPS, {"units": 2}),
     "Softmax": (STEPS, {}),
     "SpatialDropout1D": (STEPS, {"rate": 0.0}),
+    "SpatialDropout2D": (IMAGE, {"rate": 0.0}),
+    "SpatialDropout3D": (VOLUME, {"rate": 0.0}),
     "Subtract": (STEPS, {}),
     "TimeDistributed": (STEPS, {"layer": ("Dense", {"units": 2})}),
     "UpSampling1D": (STEPS, {}),
     "UpSampling2D": (IMAGE, {}),
     "UpSampling3D": (VOLUME, {}),
+    "ZeroPadding1D": (STEPS, {}),
+    "ZeroPadding2D": (IMAGE, {}),
+    "ZeroPadding3D": (VOLUME, {}),
 }
-MERGING = {"Add", "Average", "Concatenate", "Multiply", "Subtract"}
+MERGING = {
+    "Add",
+    "Average",
+    "Concatenate",
+    "Dot",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Subtract",
+}
 
 # Behind these stands a layer that skips masked steps.
 MASKS = {"Masking": {}, "Embedding": {"mask_zero": True}}
@@ -94,6 +122,12 @@ VALUES = {
     "strides": [2],
     "Pooling.strides": [1],
     "padding": ["same", "causal"],
+    "ZeroPadding1D.padding": [2, (0, 2)],
+    "ZeroPadding2D.padding": [2, (0, 1), ((1, 0), (0, 2))],
+    "ZeroPadding3D.padding": [2, (0, 1, 2), ((1, 0), (0, 0), (0, 2))],
+    "Cropping1D.cropping": [2, (0, 2)],
+    "Cropping2D.cropping": [1, (0, 1), ((1, 0), (0, 2))],
+    "Cropping3D.cropping": [0, (1, 1, 0), ((1, 0), (0, 0), (0, 2))],
     "dilation_rate": [2],
     "groups": [2],
     "data_format": ["channels_first"],
@@ -115,6 +149,18 @@ VALUES = {
     "rate": [0.5],
     "seed": [3],
     "noise_shape": [(None, 1)],
+    "stddev": [0.5],
+    "l1": [0.1],
+    "l2": [0.1],
+    "axes": [1, (1, 1)],
+    "normalize": [True],
+    "Rescaling.scale": [2.0, [0.5, 2.0, 1.0]],
+    "offset": [1.0, [0.5, 2.0, 1.0]],
+    "Normalization.axis": [1, None, (1, 2)],
+    "mean": [0.5],
+    "variance": [0.5],
+    "invert": [True],
+    "cell": [("GRUCell", {"units": 2}), ("SimpleRNNCell", {"units": 3})],
     "axis": [1],
     "Softmax.axis": [1],
     "Concatenate.axis": [1],
@@ -254,6 +300,9 @@ def case(name, argument, value):
             drawn = [rng.uniform(-0.8, 0.8, w.shape).round(2).astype("float32") for w in first]
             drawn = [np.abs(d) + 0.5 if "variance" in w.path else d for d, w in zip(drawn, model.weights)]
             model.set_weights(drawn)
+            for layer in model.layers:
+                if isinstance(layer, keras.layers.Normalization):
+                    layer.finalize_state()  # It computes with copies.
         weights = [w.numpy() for w in model.weights]
         outputs = model(x, training=False)
         reset(model)
@@ -264,7 +313,7 @@ def case(name, argument, value):
         loss = model.evaluate(x, labels, verbose=0, batch_size=ROWS)
         reset(model)
         loss = float(loss[0] if isinstance(loss, list) else loss)
-        random = argument in ("dropout", "recurrent_dropout", "rate", "noise_shape", "seed")
+        random = argument in ("dropout", "recurrent_dropout", "rate", "noise_shape", "seed", "stddev")
         after = None
         if not random:
             for _ in range(2):

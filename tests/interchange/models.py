@@ -82,6 +82,32 @@ def stacks():
     yield "repeat_vector", steps(L.GRU(3), L.RepeatVector(4), L.LSTM(2, return_sequences=True))
     yield "permute", pictures(L.Permute((3, 1, 2)), L.TimeDistributed(L.Permute((2, 1))))
     yield "up_sampling3d", films(L.UpSampling3D((1, 2, 2)))
+    yield "margins", pictures(L.ZeroPadding2D(((1, 0), (2, 1))), L.Cropping2D(((0, 2), (1, 0))))
+    yield "margins3d", films(L.ZeroPadding3D(1), L.Cropping3D((0, 1, 2)))
+    yield "margins1d", steps(L.ZeroPadding1D((0, 2)), L.Cropping1D((1, 0)), L.GRU(2))
+    keep = dict(keepdims=True)
+    yield "pooling_keepdims", pictures(L.GlobalMaxPooling2D(**keep), L.GlobalAveragePooling2D(**keep))
+    yield "noises", pictures(
+        L.GaussianNoise(0.3),
+        L.GaussianDropout(0.2),
+        L.AlphaDropout(0.1, noise_shape=(None, 1, None, 2)),
+        L.SpatialDropout2D(0.2),
+        L.Dropout(0.5, noise_shape=(None, 1, 1, None)),
+        L.Identity(),
+        L.ActivityRegularization(0.1, 0.2),
+    )
+    yield "scaling", steps(
+        L.Rescaling(0.5, [0.0, 1.0, 2.0]),
+        L.Normalization(),
+        L.Normalization(axis=1, invert=True),
+        L.Normalization(mean=[0.5, 1.0, -1.0], variance=[1.0, 2.0, 0.5]),
+    )
+    yield "rnn_cells", masked(
+        L.RNN(L.LSTMCell(3, unit_forget_bias=False), return_sequences=True, zero_output_for_mask=True),
+        L.RNN(L.GRUCell(2, dropout=0.1), go_backwards=True, return_sequences=True),
+        L.RNN([L.LSTMCell(3), L.GRUCell(2), L.LSTMCell(3)], return_sequences=True),
+        L.RNN(L.SimpleRNNCell(2, use_bias=False)),
+    )
     frozen = L.Dense(3, trainable=False)
     yield "frozen", stack((5,), frozen, L.BatchNormalization(trainable=False))
 
@@ -114,6 +140,15 @@ def functional():
     yield "depths", keras.Model([a, b], L.Dense(2, name="end")(merged))
 
 
+    read = L.Bidirectional(L.LSTM(3, return_sequences=True, return_state=True))
+    told = L.Bidirectional(L.LSTM(3), merge_mode="mul")
+    sequence, *states = read(steps)
+    yield "directions", keras.Model(steps, [sequence, *states, told(steps, initial_state=states)])
+    a, b = keras.Input((4, 3)), keras.Input((5, 3))
+    scores = L.Dot((2, 2), normalize=True)([a, b])
+    yield "dots", keras.Model([a, b], [L.Dot((2, 1))([scores, b]), L.Dot(-1)([a, a])])
+
+
 def nested():
     steps = lambda: keras.Input((5, 2))
     inner = stack((5, 2), L.Dense(3, "tanh"), L.BatchNormalization(), L.GRU(2))
@@ -144,6 +179,8 @@ def masks():
         ("add", L.Add()),
         ("average", L.Average()),
         ("subtract", L.Subtract()),
+        ("maximum", L.Maximum()),
+        ("minimum", L.Minimum()),
         ("multiply", L.Multiply()),
         ("concatenate", L.Concatenate(name="concatenate")),
         ("concatenate_steps", L.Concatenate(axis=1, name="concatenate_3")),
@@ -179,6 +216,9 @@ def write():
             value = random.normal(scale=0.5, size=variable.shape)
             positive = "variance" in variable.path
             variable.assign(np.abs(value) + 0.5 if positive else value)
+        for layer in model.layers:
+            if isinstance(layer, L.Normalization):
+                layer.finalize_state()  # It computes with copies.
         inputs = list(examples(model, random))
         outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
         outputs = outputs if isinstance(outputs, list) else [outputs]

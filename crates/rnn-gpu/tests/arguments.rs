@@ -24,13 +24,13 @@ const WITHOUT_EFFECT: [(&str, &str); 10] = [
 ];
 
 /// Whose effect is random, so that Keras's numbers are not ours: the unit tests of dropout count.
-const RANDOM: [&str; 3] = ["dropout", "recurrent_dropout", "rate"];
+const RANDOM: [&str; 5] = ["dropout", "recurrent_dropout", "rate", "noise_shape", "stddev"];
 
 /// Layers that hold others. What is frozen is frozen here; Keras forgets it for the layers within when
 /// it reads a description, so that its weights move (`Layer.trainable_variables`,
 /// keras/src/layers/layer.py).
-const HOLDING: [&str; 5] =
-    ["Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "TimeDistributed"];
+const HOLDING: [&str; 6] =
+    ["Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN", "TimeDistributed"];
 
 /// A layer that Keras computes in half precision is computed in single precision here.
 const HALF: f64 = 5e-3;

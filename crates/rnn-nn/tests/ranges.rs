@@ -2,11 +2,12 @@
 //! Keras's, or a model.toml, which is read as one.
 
 use rnn_nn::{
-    Architecture, AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Constraint,
-    Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D, Dense, Dropout, Embedding, Gru,
+    ActivityRegularization, AlphaDropout, Architecture, AveragePooling1D, BatchNormalization,
+    Bidirectional, Concatenate, Constraint, Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D,
+    ConvLstm3D, Cropping1D, Dense, Dot, Dropout, Embedding, GaussianDropout, GaussianNoise, Gru,
     Initializer, InputSpec, Layer, LayerNormalization, Lstm, Masking, MaxPooling1D, MaxPooling2D,
-    Model, Penalty, Permute, RepeatVector, Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed,
-    UpSampling1D,
+    Model, Normalization, Penalty, Permute, RepeatVector, Rescaling, Reshape, Rnn, SimpleRnn,
+    SpatialDropout1D, StackedRnn, TimeDistributed, UpSampling1D, ZeroPadding1D,
 };
 use rnn_ops::{Activation, Padding};
 use serde_json::{Map, Value, json};
@@ -73,10 +74,38 @@ fn layers_made_in_rust_are_refused() {
         (InputSpec::Tokens(5), Box::new(Embedding::new(0, 2)), "input_dim = 0"),
         (InputSpec::Tokens(5), Box::new(Embedding::new(2, 0)), "output_dim = 0"),
         (InputSpec::floats([5]), Box::new(Embedding::new(2, 2)), "an input of tokens"),
-        (sequence(), Box::new(Dropout::new(1.0)), "rate = 1"),
+        (sequence(), Box::new(Dropout::new(1.5)), "rate = 1.5"),
         (sequence(), Box::new(Dropout::new(-0.1)), "rate = -0.1"),
         (sequence(), Box::new(Dropout::new(f32::NAN)), "rate = \"NaN\""),
         (sequence(), Box::new(SpatialDropout1D::new(1.5)), "rate = 1.5"),
+        (sequence(), Box::new(AlphaDropout::new(1.1)), "rate = 1.1"),
+        (sequence(), Box::new(GaussianDropout::new(-0.1)), "rate = -0.1"),
+        (sequence(), Box::new(GaussianNoise::new(f32::INFINITY)), "stddev = \"inf\""),
+        (sequence(), Box::new(Dropout::new(0.5).noise_shape([Some(0)])), "noise_shape = [0]"),
+        (
+            sequence(),
+            Box::new(ActivityRegularization::new(Penalty { l1: -0.1, l2: 0.0 })),
+            "l1 = -0.1",
+        ),
+        (sequence(), Box::new(Cropping1D(huge)), "cropping = ["),
+        (sequence(), Box::new(Cropping1D(3)), "longer than what it crops"),
+        (sequence(), Box::new(ZeroPadding1D(huge)), "padding = ["),
+        (sequence(), Box::new(Rescaling::new(f32::NAN, 0.0)), "scale = \"NaN\""),
+        (sequence(), Box::new(Rescaling::new([1.0, 2.0], 0.0)), "its scale and offset"),
+        (sequence(), Box::new(Normalization::given(0.0, -1.0)), "variance = -1"),
+        (sequence(), Box::new(Normalization::given(0.0, [1.0; 4])), "variance = [1.0,1.0,1.0,1.0]"),
+        (
+            sequence(),
+            Box::new(Normalization::given([0.0; 3], [1.0; 3])),
+            "inputs that have its axes",
+        ),
+        (sequence(), Box::new(Normalization::new().axes([0])), "axis = [0]"),
+        (sequence(), Box::new(Normalization::new().axes([3])), "inputs that have its axes"),
+        (sequence(), Box::new(Dot::new([0, 1])), "axes = [0,1]"),
+        (sequence(), Box::new(Dot::new([1, 1])), "two inputs"),
+        (sequence(), Box::new(Rnn::new(Lstm::new(0))), "units = 0"),
+        (sequence(), Box::new(StackedRnn::new([])), "cells = []"),
+        (sequence(), Box::new(StackedRnn::new([Gru::new(0).into()])), "units = 0"),
         (sequence(), Box::new(Lstm::new(2).dropout(f32::INFINITY)), "dropout = \"inf\""),
         (sequence(), Box::new(Gru::new(2).recurrent_dropout(-1.0)), "recurrent_dropout = -1"),
         (sequence(), Box::new(Masking::new(f32::NAN)), "mask_value = \"NaN\""),
@@ -140,6 +169,15 @@ fn classes() -> Vec<(&'static str, Vec<usize>, Value)> {
         ("ConvLSTM3D", vec![3, 6, 6, 6, 2], conv),
         ("Dropout", vec![4], json!({"rate": 0.5})),
         ("SpatialDropout1D", vec![6, 4], json!({"rate": 0.5})),
+        ("SpatialDropout2D", vec![6, 6, 2], json!({"rate": 0.5})),
+        ("SpatialDropout3D", vec![6, 6, 6, 2], json!({"rate": 0.5})),
+        ("AlphaDropout", vec![4], json!({"rate": 0.5})),
+        ("GaussianDropout", vec![4], json!({"rate": 0.5})),
+        ("GaussianNoise", vec![4], json!({"stddev": 0.5})),
+        ("ActivityRegularization", vec![4], json!({})),
+        ("Cropping1D", vec![6, 2], json!({})),
+        ("RNN", vec![6, 4], json!({"cell": {"class_name": "GRUCell", "config": {"units": 2}}})),
+        ("ZeroPadding1D", vec![6, 2], json!({})),
         ("Masking", vec![6, 4], json!({})),
         ("LayerNormalization", vec![6, 4], json!({})),
         ("BatchNormalization", vec![6, 4], json!({})),
@@ -209,7 +247,18 @@ fn files_are_refused_by_the_name_of_the_argument() {
             }
             let zero = [(name.clone(), json!(0))];
             let zero = whole.clone().into_iter().chain(zero).collect();
-            let may_be_zero = ["rate", "dropout", "recurrent_dropout", "epsilon", "momentum"];
+            let may_be_zero = [
+                "rate",
+                "dropout",
+                "recurrent_dropout",
+                "epsilon",
+                "momentum",
+                "stddev",
+                "l1",
+                "l2",
+                "cropping",
+                "padding",
+            ];
             let taken = read(class, &input, &zero);
             assert_eq!(taken.is_ok(), may_be_zero.contains(&name.as_str()), "{class}, {name} = 0");
         }

@@ -44,6 +44,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("fitting::ten_training_losses", "training", fitting::ten_training_losses),
     ("layers::bidirectional", "bidirectional", layers::bidirectional),
     ("layers::conv1d", "conv1d", layers::conv1d),
+    ("layers::described", "described_layers", masked_models::check),
     ("layers::layer_normalization", "layer_normalization", layers::layer_normalization),
     ("layers::masking", "masking", layers::masking),
     ("layers::permute", "permute", layers::permute),

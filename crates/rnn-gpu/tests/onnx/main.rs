@@ -6,8 +6,9 @@ mod random;
 
 use rnn::Activation;
 use rnn::nn::{
-    Add, Architecture, Average, Concatenate, ConvLstm2D, Dense, Embedding, Flatten, Gru, InputSpec,
-    Lstm, Model, ModelError, Multiply, Optimizer, Subtract, TimeDistributed, Trainer,
+    Add, Architecture, Average, Bidirectional, Concatenate, ConvLstm2D, Dense, Dot, Embedding,
+    Flatten, Gru, InputSpec, Lstm, Maximum, Minimum, Model, ModelError, Multiply, Optimizer,
+    Subtract, TimeDistributed, Trainer,
 };
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
@@ -95,6 +96,8 @@ fn stacks() -> Vec<(String, Model)> {
         for kind in ["Max", "Average"] {
             let class = |prefix: &str| format!("{prefix}{kind}Pooling{axes}D");
             add(&format!("{}_global", class("")), input, &class("Global"), json!({}));
+            let (name, config) = (format!("{}_keepdims", class("")), json!({"keepdims": true}));
+            add(&name, input, &class("Global"), config);
             for (padding, strides) in
                 [("valid", Value::Null), ("same", json!(2)), ("same", json!(1))]
             {
@@ -109,6 +112,14 @@ fn stacks() -> Vec<(String, Model)> {
             &format!("UpSampling{axes}D"),
             json!({"size": 2}),
         );
+        let ends: Value = json!([[1, 0], [0, 2], [1, 1]].iter().take(axes).collect::<Vec<_>>());
+        let ends = if axes == 1 { ends[0].clone() } else { ends };
+        let config = json!({"cropping": ends.clone()});
+        add(&format!("cropping{axes}d"), input, &format!("Cropping{axes}D"), config);
+        let config = json!({"padding": ends});
+        add(&format!("zero_padding{axes}d"), input, &format!("ZeroPadding{axes}D"), config);
+        let class = format!("SpatialDropout{axes}D");
+        add(&format!("spatial_dropout{axes}d"), input, &class, json!({"rate": 0.5}));
         let film = [&[3], input].concat();
         let config = json!({"filters": 2, "kernel_size": 2, "padding": "same"});
         add(&format!("conv_lstm{axes}d"), &film, &format!("ConvLSTM{axes}D"), config);
@@ -140,6 +151,22 @@ fn stacks() -> Vec<(String, Model)> {
     add("softmax", &[4, 3], "Softmax", json!({}));
     add("activation", &[4, 3], "Activation", json!({"activation": "tanh"}));
     add("dropout", &[4, 3], "Dropout", json!({"rate": 0.5}));
+    add("alpha_dropout", &[4, 3], "AlphaDropout", json!({"rate": 0.5}));
+    add("gaussian_dropout", &[4, 3], "GaussianDropout", json!({"rate": 0.5}));
+    add("gaussian_noise", &[4, 3], "GaussianNoise", json!({"stddev": 0.5}));
+    add("identity", &[4, 3], "Identity", json!({}));
+    add("rescaling", &[4, 3], "Rescaling", json!({"scale": 0.5, "offset": [0.5, 1.0, 2.0]}));
+    add("normalization", &[4, 3], "Normalization", json!({}));
+    add("normalization_steps", &[4, 3], "Normalization", json!({"axis": [1], "invert": true}));
+    let given = json!({"mean": [0.5, 1.0, 2.0], "variance": [0.25, 2.0, 1.0]});
+    add("normalization_given", &[4, 3], "Normalization", given);
+    let cell = json!({"class_name": "GRUCell", "config": {"units": 4}});
+    add("rnn", &[6, 3], "RNN", json!({"cell": cell, "return_sequences": true}));
+    let other = json!({"class_name": "LSTMCell", "config": {"units": 3}});
+    let cells = json!({"class_name": "StackedRNNCells", "config": {"cells": [other, cell, other]}});
+    let config = json!({"cell": cells, "go_backwards": true, "return_state": true});
+    add("stacked_cells", &[6, 3], "RNN", config);
+    add("activity_regularization", &[4, 3], "ActivityRegularization", json!({"l1": 0.5}));
     let layer = json!({"class_name": "Conv1D", "config": {"filters": 2, "kernel_size": 2}});
     add("time_distributed", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
     let layer = json!({"class_name": "Flatten", "config": {}});
@@ -170,6 +197,13 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let made = encoder.call(decoder, &[to, end[1], end[2]])?;
     let encoder = encoder.with_outputs([made[0], made[2]]).unwrap();
 
+    let mut both = Model::new(1);
+    let [x, y] = [&[5, 3], &[4, 2]].map(|shape| both.input(InputSpec::floats(*shape)));
+    let layer = || Bidirectional::new(Lstm::new(3).return_sequences().return_state());
+    let read = both.call(layer(), &[x])?;
+    let told = both.call(layer(), &[&[y], &read[1..]].concat())?;
+    let both = both.with_outputs([&read[..], &told[..]].concat()).unwrap();
+
     let mut gru = Model::new(1);
     let [x, h] = [&[4, 3][..], &[4]].map(|shape| gru.input(InputSpec::floats(shape)));
     let made = gru.call(Gru::new(4).return_state(), &[x, h])?;
@@ -189,11 +223,15 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let sum = merging.apply(Add(), &[x, y, again])?;
     let product = merging.apply(Multiply(), &[sum, again, shared])?;
     let mean = merging.apply(Average(), &[product, x])?;
+    let mean = merging.apply(Maximum(), &[mean, x, again])?;
+    let mean = merging.apply(Minimum(), &[mean, shared])?;
     let rest = merging.apply(Subtract(), &[mean, y])?;
     let wide = merging.apply(Concatenate::new(), &[rest, x])?;
+    let scores = merging.apply(Dot::new([2, -1]).normalize(), &[x, shared])?;
+    let attended = merging.apply(Dot::new([2, 1]), &[scores, y])?;
     let long = merging.apply(Concatenate::axis(0), &[rest, x])?;
     let flat = merging.apply(Flatten, &[long])?;
-    let merging = merging.with_outputs([wide, flat, shared, again]).unwrap();
+    let merging = merging.with_outputs([wide, flat, shared, again, attended]).unwrap();
 
     // Outputs of one layer, one that is listed twice, and the inputs themselves.
     let mut ends = Model::new(2);
@@ -206,6 +244,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let named = [
         ("encoder", encoder),
         ("gru_states", gru),
+        ("both_directions", both),
         ("film", film),
         ("merging", merging),
         ("ends", ends),

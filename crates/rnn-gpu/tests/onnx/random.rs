@@ -196,7 +196,7 @@ impl Maker {
         let kept = |maker: &mut Self, class: &str, config: Value| {
             maker.behind(class, config, x, x.shape.clone(), x.masked);
         };
-        match self.below(11) {
+        match self.below(14) {
             0 => kept(self, "Activation", json!({"activation": activation})),
             1 => kept(self, "Softmax", json!({})),
             2 => kept(self, "Dropout", json!({"rate": 0.3})),
@@ -215,6 +215,23 @@ impl Maker {
             8 if elements.is_multiple_of(2) => {
                 let (config, shape) = (json!({"target_shape": [2, -1]}), vec![2, elements / 2]);
                 self.behind("Reshape", config, x, shape, false);
+            }
+            10 => kept(self, "Identity", json!({})),
+            11 => kept(self, "GaussianNoise", json!({"stddev": 0.5})),
+            12 if (2..=4).contains(&rank) => {
+                let (padded, axes) = (self.flag(), rank - 1);
+                let ends = if axes == 1 { json!([0, 1]) } else { json!(vec![[0, 1]; axes]) };
+                let extent = |n: &usize| if padded { n + 1 } else { n - 1 };
+                if !padded && x.shape[..axes].contains(&1) {
+                    return self.plain(x);
+                }
+                let shape: Vec<usize> = x.shape[..axes].iter().map(extent).collect();
+                let shape = [&shape[..], &x.shape[axes..]].concat();
+                let (class, name) = match padded {
+                    true => ("ZeroPadding", "padding"),
+                    false => ("Cropping", "cropping"),
+                };
+                self.behind(&format!("{class}{axes}D"), json!({name: ends}), x, shape, false);
             }
             9 => {
                 let shape = [&x.shape[1..], &x.shape[..1]].concat();
@@ -236,7 +253,9 @@ impl Maker {
         let others: Vec<Tensor> = self.tensors.iter().filter(alike).cloned().collect();
         let other = others[self.below(others.len())].clone();
         let mut inputs = vec![x.clone(), other];
-        let class = self.pick(&["Add", "Average", "Multiply", "Subtract", "Concatenate"]);
+        let classes =
+            ["Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract", "Concatenate"];
+        let class = self.pick(&classes);
         if class != "Subtract" && self.flag() {
             inputs.push(x.clone());
         }
@@ -249,6 +268,9 @@ impl Maker {
             }
             _ => json!({}),
         };
+        if ["Maximum", "Minimum", "Multiply"].contains(&class) {
+            self.skips(class, x);
+        }
         self.push(class, config, &inputs, &[], vec![shape], x.masked);
     }
 

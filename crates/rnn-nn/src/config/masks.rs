@@ -267,13 +267,14 @@ pub(super) fn named_like_operations(architecture: &Architecture) -> Vec<usize> {
 }
 
 /// Returns true if a layer merges these masks otherwise than Keras 2 does, where a step takes
-/// part in what is merged if it does in all inputs, and products are not masked
+/// part in what is merged if it does in all inputs, and products and extrema read masked steps too
 /// (keras/layers/merge.py of 2.2.4).
 fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
-    let apart = layer.mask_flow() == MaskFlow::ConcatenatedSteps;
+    let apart = [MaskFlow::ConcatenatedSteps, MaskFlow::Ends].contains(&layer.mask_flow());
     let one = masks.iter().all(|mask| *mask == masks[0]);
-    let product = layer.class() == "Multiply" && masks.iter().any(Option::is_some);
-    layer.merges() && !apart && (!one || product)
+    let reads_masks = ["Maximum", "Minimum", "Multiply"].contains(&layer.class());
+    let steps = reads_masks && masks.iter().any(Option::is_some);
+    layer.merges() && !apart && (!one || steps)
 }
 
 /// Returns true if a part of a model is an operation of keras.ops, not a layer. Where a file does
@@ -294,7 +295,7 @@ pub(super) fn is_operation(part: &Value) -> bool {
 const MASKS: [&str; 6] = ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike"];
 
 /// Operations that layers share a name with.
-const MERGES: [&str; 3] = ["Add", "Multiply", "Subtract"];
+const MERGES: [&str; 5] = ["Add", "Maximum", "Minimum", "Multiply", "Subtract"];
 
 fn class_of(part: &Value) -> &str {
     part["class_name"].as_str().unwrap_or_default()

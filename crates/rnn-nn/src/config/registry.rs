@@ -1,6 +1,6 @@
 //! Layers by the names of their classes.
 
-use crate::layers::{BIDIRECTIONAL, LAYERS, LayerTable, TimeDistributed};
+use crate::layers::{BIDIRECTIONAL, LAYERS, LayerTable, RNNS, TimeDistributed};
 use crate::{ConfigError, Layer};
 use serde_json::{Map, Value};
 
@@ -21,6 +21,7 @@ pub(super) fn blank(
 ) -> Result<Box<dyn Layer>, ConfigError> {
     let wrapped = config.get("layer").unwrap_or(&Value::Null);
     let inner = || wrapped.get("class_name").and_then(Value::as_str).unwrap_or("no layer");
+    let cell = || config.get("cell")?.get("class_name")?.as_str();
     match class {
         "Bidirectional" => {
             let owner = format!("{owner}, layer");
@@ -33,9 +34,13 @@ pub(super) fn blank(
             let layer = blank(&owner, inner(), config.unwrap_or(&Map::new()))?;
             Ok(Box::new(TimeDistributed(layer)))
         }
+        "RNN" => {
+            let (owner, cell) = (format!("{owner}, cell"), cell().unwrap_or("no cell"));
+            new(RNNS, cell).ok_or_else(|| unknown(owner, cell, classes(RNNS)))
+        }
         _ => new(LAYERS, class).ok_or_else(|| {
             let mut classes = classes(LAYERS);
-            classes.extend(["Bidirectional", "InputLayer", "TimeDistributed"]);
+            classes.extend(["Bidirectional", "InputLayer", "RNN", "TimeDistributed"]);
             classes.sort_unstable();
             unknown(owner.to_owned(), class, classes)
         }),

@@ -149,10 +149,31 @@ impl<'a> ForwardContext<'a> {
     /// Fails if x is not a tensor of floats.
     pub fn drop(&mut self, rate: f32, x: TensorId) -> Result<TensorId, GraphError> {
         let Some(random) = self.drops(rate) else { return Ok(x) };
-        // Every use draws from a stream of its own.
-        let layer = self.streams;
-        self.streams += 1;
+        let layer = self.stream();
         self.graph.apply(ops::Dropout { rate, layer }, &[x, random])
+    }
+
+    /// Every use draws from a stream of its own.
+    fn stream(&mut self) -> u32 {
+        self.streams += 1;
+        self.streams - 1
+    }
+
+    /// Adds [`rnn_ops::GaussianNoise`] on x, of any shape, to the graph and returns the result, of
+    /// the same shape: x + `deviation` n, or x (1 + `deviation` n) if `multiplies` is true. At
+    /// inference, and if the deviation is 0, returns x itself.
+    ///
+    /// # Errors
+    /// Fails if x is not a tensor of floats, or the deviation is negative or not finite.
+    pub fn noise(
+        &mut self,
+        deviation: f32,
+        multiplies: bool,
+        x: TensorId,
+    ) -> Result<TensorId, GraphError> {
+        let Some(random) = self.random.filter(|_| deviation != 0.0) else { return Ok(x) };
+        let layer = self.stream();
+        self.graph.apply(ops::GaussianNoise { deviation, multiplies, layer }, &[x, random])
     }
 
     /// Adds a tensor of the shape `shape` of random dropout factors, 0 with the probability `rate`,

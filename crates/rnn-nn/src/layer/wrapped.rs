@@ -109,6 +109,17 @@ impl Arguments<'_> {
         let Some(value) = self.take(name).filter(|value| !value.is_null()) else {
             return Ok(false);
         };
+        self.read_layer(name, value, layer)?;
+        Ok(true)
+    }
+
+    fn read_layer(
+        &self,
+        name: &str,
+        value: &Value,
+        layer: &mut (dyn Layer + 'static),
+    ) -> Result<(), ConfigError> {
+        let owner = format!("{}, {name} ({})", self.owner(), layer.class());
         let (class, config) = class_and_arguments(value)?;
         if class != layer.class() {
             return Err(self.refuse(name, &json!(class), layer.class().into()));
@@ -119,6 +130,49 @@ impl Arguments<'_> {
             let whole = "trainable of the whole layer".into();
             return Err(self.refuse(name, &json!({"trainable": false}), whole));
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Visits the argument `name`, a list of one or more layers within this one, whose classes
+    /// `supported` lists for messages. `new` makes a layer of a class, whose arguments are then read;
+    /// `of` gives the layer that is visited.
+    ///
+    /// # Errors
+    /// Fails with [`ConfigError::Argument`] if there is no layer, a class is not supported or one
+    /// layer alone has `trainable` false, and with the error of the arguments of a layer.
+    pub(crate) fn layers<T>(
+        &mut self,
+        name: &str,
+        layers: &mut Vec<T>,
+        supported: &str,
+        new: impl Fn(&str) -> Option<T>,
+        of: impl Fn(&mut T) -> &mut (dyn Layer + 'static),
+    ) -> Result<(), ConfigError> {
+        if let Some(list) = self.take(name) {
+            layers.clear();
+            for value in list.as_array().into_iter().flatten() {
+                let (class, _) = class_and_arguments(value)?;
+                let unknown = || self.refuse(name, &json!(class), supported.into());
+                let mut layer = new(class).ok_or_else(unknown)?;
+                self.read_layer(name, value, of(&mut layer))?;
+                layers.push(layer);
+            }
+        }
+        if layers.is_empty() {
+            return Err(self.refuse(name, &json!([]), supported.into()));
+        }
+        let Some(reader) = self.reader() else { return Ok(()) };
+        let mut all = Vec::new();
+        for layer in layers.iter_mut().map(of) {
+            let owner = format!("{}, {name} ({})", self.owner(), layer.class());
+            if self.checks() {
+                checked(owner, layer)?;
+                continue;
+            }
+            let config = written(owner, layer, reader)?;
+            all.push(object("keras.layers", layer.class(), config.into()));
+        }
+        self.put(name, all.into());
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::layer::{ForwardContext, Value};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Concat, TransposeLeading};
+use rnn_ops::{Binary, Concat, Fill, TransposeLeading};
 
 /// The shape of one example of a tensor in a graph, in Keras's order.
 pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
@@ -54,4 +54,31 @@ pub(super) fn stack(cx: &mut ForwardContext<'_>, states: &[Value]) -> Result<Ten
     }
     let all = cx.graph.apply(Concat, &rows)?;
     cx.graph.reshape(all, shape)
+}
+
+/// Repeats x, whose extents `given` are those of `dims` or 1, along the axes in which it has 1.
+/// Leading axes of 1 are dropped, as elementwise ops repeat along those by themselves: the result
+/// has the last of `dims`.
+pub(super) fn spread(
+    cx: &mut ForwardContext<'_>,
+    x: TensorId,
+    given: &[usize],
+    dims: &[usize],
+) -> Result<TensorId, GraphError> {
+    let leading = given.iter().take_while(|&&extent| extent == 1).count();
+    let mut result = x;
+    for axis in leading..dims.len() {
+        let times = dims[axis];
+        if given[axis] == times {
+            continue;
+        }
+        let outer: usize = dims[leading..axis].iter().product();
+        let inner: usize = given[axis + 1..].iter().product();
+        let zeros = Fill { shape: [times, outer, inner].into(), value: 0.0 };
+        let zeros = cx.graph.apply(zeros, &[])?;
+        let once = cx.graph.reshape(result, [outer, inner])?;
+        let repeated = cx.graph.apply(Binary::Add, &[zeros, once])?;
+        result = cx.graph.apply(TransposeLeading, &[repeated])?;
+    }
+    cx.graph.reshape(result, dims[leading..].to_vec())
 }

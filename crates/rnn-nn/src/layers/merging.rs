@@ -68,13 +68,12 @@ impl Layer for Elementwise {
 
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         let counts = if self.with == Binary::Sub { 2..=2 } else { 1..=usize::MAX };
-        let fit = counts.contains(&inputs.len()) && inputs.iter().all(|input| *input == inputs[0]);
         let expected = match self.with {
             Binary::Sub => "two inputs of one shape",
             _ => "inputs of one shape",
         };
-        let outputs = fit.then(|| vec![inputs[0].to_vec()]);
-        outputs.ok_or_else(|| LayerError::of(self.class, expected, inputs))
+        let outputs = one_shape(inputs).filter(|_| counts.contains(&inputs.len()));
+        outputs.map(|shape| vec![shape]).ok_or_else(|| LayerError::of(self.class, expected, inputs))
     }
 
     fn forward_all(
@@ -282,8 +281,17 @@ impl Layer for Concatenate {
     }
 }
 
+/// The shape that all inputs have; `None` if they differ or there are none.
+pub(super) fn one_shape(inputs: &[&[usize]]) -> Option<Vec<usize>> {
+    let first = *inputs.first()?;
+    inputs.iter().all(|input| *input == first).then(|| first.to_vec())
+}
+
 /// The steps that are unmasked in one of the inputs; `None`, if an input has no mask.
-fn either(cx: &mut ForwardContext<'_>, inputs: &[Value]) -> Result<Option<TensorId>, GraphError> {
+pub(super) fn either(
+    cx: &mut ForwardContext<'_>,
+    inputs: &[Value],
+) -> Result<Option<TensorId>, GraphError> {
     let mut masks: Vec<TensorId> = Vec::new();
     for input in inputs {
         match input.mask {
@@ -326,8 +334,14 @@ fn marks(cx: &mut ForwardContext<'_>, mask: TensorId) -> Result<TensorId, GraphE
     cx.graph.apply(MaskItems, &[ones, mask])
 }
 
+/// The mask that masks what this one does not.
+pub(super) fn others(cx: &mut ForwardContext<'_>, mask: TensorId) -> Result<TensorId, GraphError> {
+    let unmasked = marks(cx, mask)?;
+    cx.graph.apply(StepMask { padding: 1.0 }, &[unmasked])
+}
+
 /// x `[T, B, ..]` with zeros at masked steps.
-fn mask_steps(
+pub(super) fn mask_steps(
     cx: &mut ForwardContext<'_>,
     x: TensorId,
     mask: TensorId,

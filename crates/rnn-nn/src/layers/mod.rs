@@ -27,6 +27,7 @@ macro_rules! weight_arguments {
 }
 
 mod activation;
+mod array;
 mod axes;
 mod batch_normalization;
 mod bidirectional;
@@ -36,20 +37,29 @@ mod cells;
 mod conv;
 mod conv_lstm;
 mod dense;
+mod dot;
 mod dropout;
 mod embedding;
+mod extremum;
 mod gamma_beta;
+mod identity;
 mod layer_normalization;
+mod margins;
 mod masking;
 mod merging;
+mod noise;
+mod normalization;
 mod permute;
 mod pool;
 mod recurrence;
 mod recurrent;
 mod repeat_vector;
+mod rescaling;
 mod reshaping;
+mod rnn;
 mod softmax;
 mod spatial;
+mod stacked_cells;
 mod time_distributed;
 
 pub use activation::OutputActivation;
@@ -60,11 +70,20 @@ pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use dense::Dense;
-pub use dropout::{Dropout, SpatialDropout1D};
+pub use dot::Dot;
+pub use dropout::{Dropout, SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
 pub use embedding::Embedding;
+pub use extremum::{Extremum, Maximum, Minimum};
+pub use identity::{ActivityRegularization, Identity};
 pub use layer_normalization::LayerNormalization;
+pub use margins::{
+    Cropping1D, Cropping2D, Cropping3D, Margins, PerEnd, ZeroPadding1D, ZeroPadding2D,
+    ZeroPadding3D,
+};
 pub use masking::Masking;
 pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
+pub use noise::{AlphaDropout, GaussianDropout, GaussianNoise};
+pub use normalization::Normalization;
 pub use permute::Permute;
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
@@ -74,13 +93,16 @@ pub use pool::{
 pub use recurrence::Recurred;
 pub use recurrent::Recurrent;
 pub use repeat_vector::RepeatVector;
+pub use rescaling::{PerFeature, Rescaling};
 pub use reshaping::{Flatten, Reshape, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
+pub use rnn::{Rnn, RnnCell, StackedCell};
 pub use softmax::Softmax;
 pub use spatial::PerAxis;
+pub use stacked_cells::StackedRnn;
 pub use time_distributed::TimeDistributed;
 
 use crate::Layer;
-use rnn_ops::Activation;
+use rnn_ops::{Activation, Penalty};
 
 /// Constructors of layers by Keras's class names.
 pub(crate) type LayerTable = [(&'static str, fn() -> Box<dyn Layer>)];
@@ -89,7 +111,11 @@ pub(crate) type LayerTable = [(&'static str, fn() -> Box<dyn Layer>)];
 /// must give.
 pub(crate) static LAYERS: &LayerTable = &[
     ("Activation", || Box::new(OutputActivation::default())),
+    ("ActivityRegularization", || {
+        Box::new(ActivityRegularization::new(Penalty { l1: 0.0, l2: 0.0 }))
+    }),
     ("Add", || Box::new(Add())),
+    ("AlphaDropout", || Box::new(AlphaDropout::new(0.0))),
     ("Average", || Box::new(Average())),
     ("AveragePooling1D", || Box::new(AveragePooling1D(2))),
     ("AveragePooling2D", || Box::new(AveragePooling2D(2))),
@@ -102,34 +128,50 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("ConvLSTM1D", || Box::new(ConvLstm1D::new(1, 1))),
     ("ConvLSTM2D", || Box::new(ConvLstm2D::new(1, 1))),
     ("ConvLSTM3D", || Box::new(ConvLstm3D::new(1, 1))),
+    ("Cropping1D", || Box::new(Cropping1D(1))),
+    ("Cropping2D", || Box::new(Cropping2D(0))),
+    ("Cropping3D", || Box::new(Cropping3D(1))),
     ("Dense", || Box::new(Dense::new(1, Activation::Linear))),
+    ("Dot", || Box::new(Dot::new([-1, -1]))),
     ("Dropout", || Box::new(Dropout::new(0.0))),
     ("Embedding", || Box::new(Embedding::new(1, 1))),
     ("Flatten", || Box::new(Flatten)),
     ("GRU", || Box::new(Gru::new(1))),
+    ("GaussianDropout", || Box::new(GaussianDropout::new(0.0))),
+    ("GaussianNoise", || Box::new(GaussianNoise::new(0.0))),
     ("GlobalAveragePooling1D", || Box::new(GlobalAveragePooling1D())),
     ("GlobalAveragePooling2D", || Box::new(GlobalAveragePooling2D())),
     ("GlobalAveragePooling3D", || Box::new(GlobalAveragePooling3D())),
     ("GlobalMaxPooling1D", || Box::new(GlobalMaxPooling1D())),
     ("GlobalMaxPooling2D", || Box::new(GlobalMaxPooling2D())),
     ("GlobalMaxPooling3D", || Box::new(GlobalMaxPooling3D())),
+    ("Identity", || Box::new(Identity)),
     ("LSTM", || Box::new(Lstm::new(1))),
     ("LayerNormalization", || Box::new(LayerNormalization::new())),
     ("Masking", || Box::new(Masking::new(0.0))),
     ("MaxPooling1D", || Box::new(MaxPooling1D(2))),
     ("MaxPooling2D", || Box::new(MaxPooling2D(2))),
     ("MaxPooling3D", || Box::new(MaxPooling3D(2))),
+    ("Maximum", || Box::new(Maximum())),
+    ("Minimum", || Box::new(Minimum())),
     ("Multiply", || Box::new(Multiply())),
+    ("Normalization", || Box::new(Normalization::new())),
     ("Permute", || Box::new(Permute::new([]))),
     ("RepeatVector", || Box::new(RepeatVector::new(1))),
+    ("Rescaling", || Box::new(Rescaling::new(1.0, 0.0))),
     ("Reshape", || Box::new(Reshape::new([]))),
     ("SimpleRNN", || Box::new(SimpleRnn::new(1))),
     ("Softmax", || Box::new(Softmax)),
     ("SpatialDropout1D", || Box::new(SpatialDropout1D::new(0.0))),
+    ("SpatialDropout2D", || Box::new(SpatialDropout2D::new(0.0))),
+    ("SpatialDropout3D", || Box::new(SpatialDropout3D::new(0.0))),
     ("Subtract", || Box::new(Subtract())),
     ("UpSampling1D", || Box::new(UpSampling1D(2))),
     ("UpSampling2D", || Box::new(UpSampling2D(2))),
     ("UpSampling3D", || Box::new(UpSampling3D(2))),
+    ("ZeroPadding1D", || Box::new(ZeroPadding1D(1))),
+    ("ZeroPadding2D", || Box::new(ZeroPadding2D(1))),
+    ("ZeroPadding3D", || Box::new(ZeroPadding3D(1))),
 ];
 
 /// Each recurrent layer in both directions, by the name of the layer within.
@@ -140,4 +182,12 @@ pub(crate) static BIDIRECTIONAL: &LayerTable = &[
     ("GRU", || Box::new(Bidirectional::new(Gru::new(1)))),
     ("LSTM", || Box::new(Bidirectional::new(Lstm::new(1)))),
     ("SimpleRNN", || Box::new(Bidirectional::new(SimpleRnn::new(1)))),
+];
+
+/// Each recurrent layer around a cell, by the name of the cell.
+pub(crate) static RNNS: &LayerTable = &[
+    ("GRUCell", || Box::new(Rnn::new(Gru::new(1)))),
+    ("LSTMCell", || Box::new(Rnn::new(Lstm::new(1)))),
+    ("SimpleRNNCell", || Box::new(Rnn::new(SimpleRnn::new(1)))),
+    ("StackedRNNCells", || Box::new(StackedRnn::new([Lstm::new(1).into()]))),
 ];

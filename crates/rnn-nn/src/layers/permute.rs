@@ -92,7 +92,7 @@ impl Layer for Permute {
 ///
 /// From the last place to the first, the axis that belongs there is brought to it by swapping the
 /// block of axes that ends with it and the block behind, which leaves the places that are done.
-fn permuted(
+pub(super) fn permuted(
     cx: &mut ForwardContext<'_>,
     x: TensorId,
     order: &[usize],

@@ -30,12 +30,15 @@ enum Kind {
 /// `before` is the number of pixels of padding at the beginning of an axis, and P = max((A' - 1)
 /// stride + K - A, 0) the number at both ends. Padding counts in no maximum and no mean. If maxima are equal, the gradient goes to the first. Channels come last. As
 /// in Keras, the global mean over time leaves masked steps out; it is 0 if all are masked, where
-/// Keras's is 0 / 0. All others ignore a mask. The output has no mask.
+/// Keras's is 0 / 0. All others ignore a mask. The output has no mask. A global pooling with
+/// [`Self::keepdims`] keeps the pooled axes, with an extent of 1 each.
 #[derive(Clone, Debug)]
 pub struct Pooling<const N: usize> {
     kind: Kind,
     /// None for all pixels.
     spatial: Option<Spatial<N>>,
+    /// Of a global pooling.
+    keepdims: bool,
 }
 
 macro_rules! pooling {
@@ -47,14 +50,14 @@ macro_rules! pooling {
         pub fn $name(pool_size: impl PerAxis<$axes>) -> Pooling<$axes> {
             let mut spatial = Spatial::new(pool_size);
             spatial.strides = spatial.size;
-            Pooling { kind: Kind::$kind, spatial: Some(spatial) }
+            Pooling { kind: Kind::$kind, spatial: Some(spatial), keepdims: false }
         }
 
         #[doc = concat!("Creates a layer that outputs ", $what)]
-        #[doc = " of all pixels: `[A1, .., AN, C]` -> `[C]`, without Keras's `keepdims`."]
+        #[doc = " of all pixels: `[A1, .., AN, C]` -> `[C]`."]
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $global() -> Pooling<$axes> {
-            Pooling { kind: Kind::$kind, spatial: None }
+            Pooling { kind: Kind::$kind, spatial: None, keepdims: false }
         }
     };
 }
@@ -85,6 +88,18 @@ impl<const N: usize> Pooling<N> {
         self
     }
 
+    /// Makes a global pooling keep the axes that it pools, with an extent of 1 each: `[A1, .., AN,
+    /// C]` -> `[1, .., 1, C]`, Keras's `keepdims=True`. It does nothing to another pooling.
+    pub fn keepdims(mut self) -> Self {
+        self.keepdims = self.spatial.is_none();
+        self
+    }
+
+    /// The axes that are left of those that are pooled.
+    fn kept(&self, results: Vec<usize>) -> Vec<usize> {
+        if self.spatial.is_some() || self.keepdims { results } else { vec![] }
+    }
+
     /// The windows over these extents.
     fn over(&self, extents: &[usize]) -> Option<Spatial<N>> {
         match self.spatial {
@@ -112,7 +127,7 @@ impl<const N: usize> Layer for Pooling<N> {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let fit = input.split_last().and_then(|(&channels, extents)| {
             let results = self.over(extents)?.results(extents)?;
-            Some([if self.spatial.is_some() { results } else { vec![] }, vec![channels]].concat())
+            Some([self.kept(results), vec![channels]].concat())
         });
         let expected = "as many axes as its windows, as long as they are, and channels";
         fit.ok_or_else(|| LayerError::new(self.class(), expected, input))
@@ -125,7 +140,10 @@ impl<const N: usize> Layer for Pooling<N> {
         _: &[TensorId],
     ) -> Result<Value, GraphError> {
         if let (Kind::Average, None, 1, Some(mask)) = (self.kind, self.spatial, N, input.mask) {
-            return Ok(cx.graph.push(MaskedMean, &[input.tensor, mask])?[0].into());
+            let mean = cx.graph.push(MaskedMean, &[input.tensor, mask])?[0];
+            let shape = cx.graph.shape(mean).dims().to_vec();
+            let kept = if self.keepdims { vec![1] } else { vec![] };
+            return Ok(cx.graph.reshape(mean, [kept, shape].concat())?.into());
         }
         let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let (batch, channels) = (axes[1], axes[N + 1]);
@@ -140,8 +158,8 @@ impl<const N: usize> Layer for Pooling<N> {
             Kind::Max => cx.graph.push(MaxPool(windows), &[x])?[0],
             Kind::Average => cx.graph.apply(AveragePool(windows), &[x])?,
         };
-        let shape = match self.spatial {
-            Some(_) => [&results[..1], &[batch], &results[1..], &[channels]].concat(),
+        let shape = match self.kept(results).split_first() {
+            Some((first, rest)) => [&[*first], &[batch], rest, &[channels]].concat(),
             None => vec![batch, channels],
         };
         Ok(cx.graph.reshape(pooled, shape)?.into())
@@ -156,7 +174,8 @@ impl<const N: usize> Layer for Pooling<N> {
         let Some(spatial) = &self.spatial else {
             let operator = if self.kind == Kind::Max { "ReduceMax" } else { "ReduceMean" };
             let axes = Ints((1..=N as i64).collect());
-            return Ok(vec![cx.node(operator, &[&x], &[("axes", axes), ("keepdims", Int(0))])]);
+            let kept = Int(self.keepdims.into());
+            return Ok(vec![cx.node(operator, &[&x], &[("axes", axes), ("keepdims", kept)])]);
         };
         let operator = if self.kind == Kind::Max { "MaxPool" } else { "AveragePool" };
         let extents = dims.split_last().map_or(&[][..], |(_, extents)| extents);
@@ -171,7 +190,9 @@ impl<const N: usize> Layer for Pooling<N> {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        let Some(spatial) = &mut self.spatial else { return Ok(()) };
+        let Some(spatial) = &mut self.spatial else {
+            return a.optional("keepdims", &mut self.keepdims);
+        };
         a.optional("pool_size", &mut spatial.size)?;
         let mut strides = a.reader().map(|_| spatial.strides);
         a.optional("strides", &mut strides)?;

@@ -94,6 +94,48 @@ impl<C: Cell> Recurrent<C> {
         Ok(Recurred { output, state })
     }
 
+    /// Visits the arguments that are of Keras's cell.
+    pub(super) fn cell_arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required(C::UNITS, &mut self.units)?;
+        self.cell.arguments(a)?;
+        a.optional("use_bias", &mut self.use_bias)?;
+        a.number("dropout", &mut self.dropout, Numbers::Rate)?;
+        a.number("recurrent_dropout", &mut self.recurrent_dropout, Numbers::Rate)?;
+        a.ignored(&["implementation", "seed"]);
+        a.weight("kernel", &mut self.kernel)?;
+        a.weight("recurrent", &mut self.recurrent)?;
+        a.weight("bias", &mut self.bias)
+    }
+
+    /// Visits the arguments that are of Keras's layer around a cell.
+    pub(super) fn scan_arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("return_sequences", &mut self.return_sequences)?;
+        a.optional("return_state", &mut self.return_state)?;
+        a.optional("go_backwards", &mut self.go_backwards)?;
+        a.optional("stateful", &mut self.stateful)?;
+        a.optional("zero_output_for_mask", &mut self.zero_output_for_mask)?;
+        a.ignored(&["unroll"]);
+        a.optional("activity_regularizer", &mut self.activity_regularizer)
+    }
+
+    /// The tensors of the final state `[STATES, B, ..]`, if the layer returns them.
+    pub(super) fn returned_states(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        state: TensorId,
+    ) -> Result<Vec<Value>, GraphError> {
+        let shape = cx.graph.shape(state).dims()[1..].to_vec();
+        let elements: usize = shape.iter().product();
+        let one = |index| {
+            let one = cx.graph.view(state, index * elements, shape.as_slice())?;
+            let one = swap_leading(cx, one)?;
+            // Keras regularizes all that a layer returns (keras/src/layers/layer.py).
+            cx.regularize(one, self.activity_regularizer.as_ref())?;
+            Ok(one.into())
+        };
+        (0..if self.return_state { C::STATES } else { 0 }).map(one).collect()
+    }
+
     /// The number of weights, which does not depend on the input.
     pub(super) fn count_weights(&self) -> usize {
         2 + usize::from(self.use_bias)
@@ -221,19 +263,8 @@ impl<C: Cell> Layer for Recurrent<C> {
         let masked = if initial.is_some() { Value { mask: None, ..input } } else { input };
         let Recurred { mut output, state } = self.call(cx, masked, initial, w)?;
         output.mask = input.mask.filter(|_| self.return_sequences);
-        let mut outputs = vec![output];
-        if self.return_state {
-            let shape = cx.graph.shape(state).dims()[1..].to_vec();
-            let elements: usize = shape.iter().product();
-            for index in 0..C::STATES {
-                let one = cx.graph.view(state, index * elements, shape.as_slice())?;
-                let one = swap_leading(cx, one)?;
-                // Keras regularizes all that a layer returns (keras/src/layers/layer.py).
-                cx.regularize(one, self.activity_regularizer.as_ref())?;
-                outputs.push(one.into());
-            }
-        }
-        Ok(outputs)
+        let states = self.returned_states(cx, state)?;
+        Ok([vec![output], states].concat())
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -257,20 +288,7 @@ impl<C: Cell> Layer for Recurrent<C> {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        a.required(C::UNITS, &mut self.units)?;
-        self.cell.arguments(a)?;
-        a.optional("use_bias", &mut self.use_bias)?;
-        a.optional("return_sequences", &mut self.return_sequences)?;
-        a.optional("return_state", &mut self.return_state)?;
-        a.optional("go_backwards", &mut self.go_backwards)?;
-        a.optional("stateful", &mut self.stateful)?;
-        a.optional("zero_output_for_mask", &mut self.zero_output_for_mask)?;
-        a.number("dropout", &mut self.dropout, Numbers::Rate)?;
-        a.number("recurrent_dropout", &mut self.recurrent_dropout, Numbers::Rate)?;
-        a.ignored(&["implementation", "seed", "unroll"]);
-        a.weight("kernel", &mut self.kernel)?;
-        a.weight("recurrent", &mut self.recurrent)?;
-        a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        self.cell_arguments(a)?;
+        self.scan_arguments(a)
     }
 }
