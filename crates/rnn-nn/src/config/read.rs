@@ -193,6 +193,12 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     let references = waiting.iter().flat_map(|(.., node): &(_, _, Node)| &node.inputs);
     let from_zero: HashSet<&str> =
         references.chain(&outputs).filter(|(_, call, _)| *call == 0).map(|of| &*of.0).collect();
+    let mut named: HashMap<String, usize> = HashMap::new();
+    let references = waiting.iter().flat_map(|(.., node): &(_, _, Node)| &node.inputs);
+    for (name, _, output) in references.chain(&outputs).filter(|(.., output)| *output > 0) {
+        let count = named.entry(name.clone()).or_default();
+        *count = (*count).max(*output).min(MAX_STATES);
+    }
     // Keras counts the calls of a model within the model from 1, since making it is a call as well:
     // before Keras 3 wherever they are referred to (get_network_config, kept_nodes), in Keras 3 in
     // output_layers alone (keras/src/models/functional.py, get_tensor).
@@ -234,7 +240,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
                 Part::Layer(layer) => {
                     calls.push(Call { layer: *layer, inputs: sources });
                     let call = calls.len() - 1;
-                    (0..MAX_OUTPUTS).map(|index| TensorRef::Output { call, index }).collect()
+                    let states = named.get(*name).copied().unwrap_or(0);
+                    (0..=states).map(|index| TensorRef::Output { call, index }).collect()
                 }
             };
             for (output, source) in outputs.into_iter().enumerate() {
@@ -265,8 +272,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     Ok(Architecture { inputs, layers, calls, outputs })
 }
 
-/// The largest number of outputs of a layer: the output and the states of a recurrent layer.
-const MAX_OUTPUTS: usize = 3;
+/// The largest number of outputs of a layer behind the first: the states of eight cells of LSTM.
+const MAX_STATES: usize = 16;
 
 /// `["dense", 0, 0]`, a list of such, or an object of them.
 fn ends(config: &Value, name: &str) -> Result<Vec<History>, ConfigError> {

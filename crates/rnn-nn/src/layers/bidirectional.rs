@@ -1,4 +1,6 @@
+use super::axes::stack;
 use super::cell::Cell;
+use super::recurrence::Recurred;
 use super::recurrent::Recurrent;
 use crate::layer::{Argument, Arguments, Dialect, ForwardContext, MaskFlow, Reader, Value, Weight};
 use crate::onnx::{ExportError, OnnxContext};
@@ -33,8 +35,9 @@ pub enum Merge {
 ///
 /// Each layer has its own weights, named `forward_..` and `backward_..`
 /// (keras/src/layers/rnn/bidirectional.py). A model file may describe the backward layer by itself,
-/// with other arguments, and with another width if outputs are concatenated. Unlike Keras's, the
-/// layer neither takes nor returns states.
+/// with other arguments, and with another width if outputs are concatenated. With `return_state` of
+/// both layers their final states follow the output, those of the forward layer first; behind the
+/// sequence the layer may be given as many to begin with. Unlike Keras's, it always merges.
 #[derive(Clone, Debug)]
 pub struct Bidirectional<C> {
     forward: Recurrent<C>,
@@ -75,17 +78,47 @@ impl<C: Cell> Bidirectional<C> {
         input: Value,
         w: &[TensorId],
     ) -> Result<[Value; 2], GraphError> {
+        Ok(self.both(cx, input, [None; 2], w)?.map(|recurred| recurred.output))
+    }
+
+    /// The same, from an initial state for each direction, with the final ones.
+    fn both(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        [ahead, back]: [Option<TensorId>; 2],
+        w: &[TensorId],
+    ) -> Result<[Recurred; 2], GraphError> {
         let name = cx.name.clone();
         let (forward_weights, backward_weights) = w.split_at(self.forward.count_weights());
         cx.name = format!("{name}/forward");
-        let forward = self.forward.call(cx, input, None, forward_weights)?.output;
+        let forward = self.forward.call(cx, input, ahead, forward_weights)?;
         cx.name = format!("{name}/backward");
-        let mut backward = self.backward.call(cx, input, None, backward_weights)?.output;
+        let mut backward = self.backward.call(cx, input, back, backward_weights)?;
         cx.name = name;
         if self.backward.returns_sequences() {
-            backward.tensor = cx.graph.apply(ReverseLeading, &[backward.tensor])?;
+            let reversed = cx.graph.apply(ReverseLeading, &[backward.output.tensor])?;
+            backward.output.tensor = reversed;
         }
         Ok([forward, backward])
+    }
+
+    fn merged(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        [forward, backward]: [Value; 2],
+    ) -> Result<Value, GraphError> {
+        let both = [forward.tensor, backward.tensor];
+        let tensor = match self.merge {
+            Merge::Concat => cx.graph.apply(Concat, &both)?,
+            Merge::Sum => cx.graph.apply(Binary::Add, &both)?,
+            Merge::Mul => cx.graph.apply(Binary::Mul, &both)?,
+            Merge::Average => {
+                let sum = cx.graph.apply(Binary::Add, &both)?;
+                cx.graph.apply(Scale(0.5), &[sum])?
+            }
+        };
+        Ok(Value { tensor, ..forward })
     }
 }
 
@@ -129,18 +162,42 @@ impl<C: Cell> Layer for Bidirectional<C> {
         input: Value,
         w: &[TensorId],
     ) -> Result<Value, GraphError> {
-        let [forward, backward] = self.call(cx, input, w)?;
-        let both = [forward.tensor, backward.tensor];
-        let tensor = match self.merge {
-            Merge::Concat => cx.graph.apply(Concat, &both)?,
-            Merge::Sum => cx.graph.apply(Binary::Add, &both)?,
-            Merge::Mul => cx.graph.apply(Binary::Mul, &both)?,
-            Merge::Average => {
-                let sum = cx.graph.apply(Binary::Add, &both)?;
-                cx.graph.apply(Scale(0.5), &[sum])?
-            }
-        };
-        Ok(Value { tensor, ..forward })
+        let outputs = self.call(cx, input, w)?;
+        self.merged(cx, outputs)
+    }
+
+    fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+        let expected = "a sequence, and no states or all of both directions";
+        let misfit = || LayerError::of("Bidirectional", expected, inputs);
+        let (&sequence, states) = inputs.split_first().ok_or_else(misfit)?;
+        let (ahead, back) = states.split_at(states.len() / 2);
+        let forward = self.forward.output_shapes(&[&[sequence], ahead].concat());
+        let backward = self.backward.output_shapes(&[&[sequence], back].concat());
+        let (Ok(mut forward), Ok(mut backward)) = (forward, backward) else { return Err(misfit()) };
+        let states = [forward.split_off(1), backward.split_off(1)].concat();
+        Ok([vec![self.output_shape(sequence)?], states].concat())
+    }
+
+    fn forward_all(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        inputs: &[Value],
+        w: &[TensorId],
+    ) -> Result<Vec<Value>, GraphError> {
+        let Some((&input, states)) = inputs.split_first() else { return Ok(vec![]) };
+        let (ahead, back) = states.split_at(states.len() / 2);
+        let (mut masked, mut initial) = (input, [None; 2]);
+        if !states.is_empty() {
+            // As Recurrent, which Keras 3 hands no mask where it is given states.
+            masked.mask = None;
+            initial = [Some(stack(cx, ahead)?), Some(stack(cx, back)?)];
+        }
+        let [forward, backward] = self.both(cx, masked, initial, w)?;
+        let mut output = self.merged(cx, [forward.output, backward.output])?;
+        output.mask = input.mask.filter(|_| self.forward.returns_sequences());
+        let ahead = self.forward.returned_states(cx, forward.state)?;
+        let back = self.backward.returned_states(cx, backward.state)?;
+        Ok([vec![output], ahead, back].concat())
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -148,26 +205,33 @@ impl<C: Cell> Layer for Bidirectional<C> {
     }
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
-        let [mut forward, mut backward] = [const { None }; 2];
-        for (made, layer, prefix) in [
-            (&mut forward, &self.forward, "forward_"),
-            (&mut backward, &self.backward, "backward_"),
+        let (mut outputs, mut states) = (Vec::new(), Vec::new());
+        let given = cx.inputs.len().saturating_sub(1) / 2;
+        for (layer, prefix, others) in [
+            (&self.forward, "forward_", given + 1..2 * given + 1),
+            (&self.backward, "backward_", 1..given + 1),
         ] {
-            *made = layer.onnx(&mut cx.within(C::CLASS, prefix))?.into_iter().next();
+            let mut inner = cx.within(C::CLASS, prefix);
+            // Without the states of the other direction.
+            inner.inputs.drain(others);
+            let mut made = layer.onnx(&mut inner)?.into_iter();
+            outputs.extend(made.next());
+            states.extend(made);
         }
-        let (Some(forward), Some(mut backward)) = (forward, backward) else {
+        let Ok([forward, mut backward]) = <[ValueName; 2]>::try_from(outputs) else {
             return Err(cx.refuse("it has no outputs"));
         };
         if self.backward.returns_sequences() {
             backward = cx.reverse(&backward);
         }
         let both = [&forward, &backward];
-        Ok(vec![match self.merge {
+        let merged = match self.merge {
             Merge::Concat => cx.node("Concat", &both, &[("axis", Int(-1))]),
             Merge::Sum => cx.node("Add", &both, &[]),
             Merge::Mul => cx.node("Mul", &both, &[]),
             Merge::Average => cx.node("Mean", &both, &[]),
-        }])
+        };
+        Ok([vec![merged], states].concat())
     }
 
     fn uses_mask(&self) -> bool {
@@ -189,9 +253,10 @@ impl<C: Cell> Layer for Bidirectional<C> {
             let given = format!("go_backwards {}, return_sequences {}", back.0, back.1);
             return Err(a.refuse("backward_layer", &given.into(), wanted.into()));
         }
-        if self.forward.returns_state() {
-            let wanted = "false: states of both directions are not returned".into();
-            return Err(a.refuse("return_state", &true.into(), wanted));
+        let [ahead, back] = [&self.forward, &self.backward].map(Recurrent::returns_state);
+        if ahead != back {
+            let wanted = "a layer that returns its state if the other does".into();
+            return Err(a.refuse("backward_layer", &format!("return_state {back}").into(), wanted));
         }
         // Keras sets it whatever the layers say (keras/src/layers/rnn/bidirectional.py).
         self.forward = self.forward.clone().zero_masked_sequences();
