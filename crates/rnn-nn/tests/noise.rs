@@ -144,8 +144,8 @@ fn alpha_dropout_sets_elements_to_where_selu_ends() {
     let (mean, variance) = moments(y.iter().copied());
     assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean}, {variance}");
     // Keras's equations.
-    let (rate, s) = (0.3, -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5);
-    let a = ((1.0 - rate) * (1.0 + rate * s * s) as f64).powf(-0.5);
+    let (rate, s) = (0.3f64, -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5);
+    let a = ((1.0 - rate) * (1.0 + rate * s * s)).powf(-0.5);
     let b = -a * s * rate;
     let mut dropped = 0;
     for (y, x) in y.iter().zip(x.as_f32().expect("floats")) {

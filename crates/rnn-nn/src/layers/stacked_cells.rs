@@ -66,7 +66,8 @@ impl StackedRnn {
     fn layers(&self) -> Vec<(String, usize, Box<dyn Layer>)> {
         let mut names: Vec<String> = Vec::new();
         let last = self.cells.0.len().saturating_sub(1);
-        let layer = |(i, cell): (usize, &Box<dyn StackedCell>)| {
+        let cells = self.cells.0.iter().map(|cell| &**cell).enumerate();
+        let layer = |(i, cell): (usize, &dyn StackedCell)| {
             let class = snake_case(cell.class());
             let before = names.iter().filter(|name| **name == class).count();
             names.push(class.clone());
@@ -75,7 +76,7 @@ impl StackedRnn {
             let zeros = i == last && self.zero_output_for_mask;
             (name, cell.states(), cell.layer(sequences, zeros))
         };
-        self.cells.0.iter().enumerate().map(layer).collect()
+        cells.map(layer).collect()
     }
 }
 
