@@ -1,4 +1,4 @@
-// y = activation(x), and dx = dy activation'(x) from y.
+// y = activation(x), and dx = dy activation'(x) from y, or from x where the activation keeps it.
 //
 //   thread      one element; no shared memory, no barriers
 struct Params { count: u32 }
@@ -18,7 +18,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     }
 }
 
-// x is the activation's output here.
+// x is what is kept of the activation here.
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);

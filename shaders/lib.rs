@@ -69,13 +69,14 @@ wgsl!(MASK, "mask.wgsl", "Masks of steps.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
 wgsl!(NOISE, "noise.wgsl", "Normally distributed noise.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");
+wgsl!(RECTIFY, "rectify.wgsl", "Rectifiers with arguments, and their gradients.");
 wgsl!(
     SUBGROUP_PROBE,
     "subgroup_probe.wgsl",
     "The places of the threads of a subgroup in their workgroup."
 );
 wgsl!(SUM_ROWS, "sum_rows.wgsl", "Sums over the rows of a matrix.");
-wgsl!(SOFTMAX, "softmax.wgsl", "The softmax of each row, and its gradient.");
+wgsl!(SOFTMAX, "softmax.wgsl", "The softmax of each row, its logarithm, and their gradients.");
 
 /// Parts that many shaders begin with.
 pub mod shared {

@@ -42,7 +42,7 @@ fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
     return vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], 0.0);
 }
 
-// Saves z, r, g, h(t-1) and `inner`: a_h, or r h(t-1) without reset_after.
+// Saves what is kept of z, r and g, then h(t-1) and `inner`: a_h, or r h(t-1) without reset_after.
 fn save(place: u32, unit: u32, gates: vec3<f32>, h_before: f32, inner: f32) {
     let to = place * 5u * HIDDEN + unit;
     saved[to] = gates.x;
@@ -58,13 +58,19 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
         let b = params.bias_offset + unit;
         inner += vec3<f32>(bias[b], bias[b + HIDDEN], bias[b + 2u * HIDDEN]);
     }
-    let z = activate(RECURRENT_ACTIVATION, pre.input_projection.x + inner.x);
-    let reset = activate(RECURRENT_ACTIVATION, pre.input_projection.y + inner.y);
-    let g = activate(ACTIVATION, pre.input_projection.z + reset * inner.z);
+    let z_sum = pre.input_projection.x + inner.x;
+    let z = activate(RECURRENT_ACTIVATION, z_sum);
+    let reset_sum = pre.input_projection.y + inner.y;
+    let reset = activate(RECURRENT_ACTIVATION, reset_sum);
+    let g_sum = pre.input_projection.z + reset * inner.z;
+    let g = activate(ACTIVATION, g_sum);
     let place = t * rows() + row;
     var after = carry;
     if pre.unmasked {
-        save(place, unit, vec3<f32>(z, reset, g), carry.h, inner.z);
+        let gates = vec3<f32>(
+            kept(RECURRENT_ACTIVATION, z_sum, z), kept(RECURRENT_ACTIVATION, reset_sum, reset),
+            kept(ACTIVATION, g_sum, g));
+        save(place, unit, gates, carry.h, inner.z);
         after.h = flush(z * carry.h + (1.0 - z) * g);
     } else {
         save(place, unit, vec3<f32>(0.0), 0.0, 0.0);
@@ -86,7 +92,7 @@ fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
 }
 
-// The saved values of a step: z, r, g, h(t-1); then inner, the gradient of h from outside, and the
+// The saved values of a step: what is kept of z, r and g, h(t-1); then inner, the gradient of h from outside, and the
 // mask (1 or 0).
 fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let place = t * rows() + row;
@@ -101,16 +107,17 @@ fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
 }
 
 fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> CellGradient {
-    let z = saved[0].x;
-    let reset = saved[0].y;
+    let z = recall(RECURRENT_ACTIVATION, saved[0].x);
+    let reset = recall(RECURRENT_ACTIVATION, saved[0].y);
+    let g = recall(ACTIVATION, saved[0].z);
     let dh = carry.h + saved[1].y;
     var back = CellGradient(vec4<f32>(0.0), Carry(dh));
     var d_candidate = 0.0;
     if saved[1].z != 0.0 {
         d_candidate = flush(dh * (1.0 - z) * slope(ACTIVATION, saved[0].z));
         back.dz = vec4<f32>(
-            flush(dh * (saved[0].w - saved[0].z) * slope(RECURRENT_ACTIVATION, z)),
-            flush(d_candidate * saved[1].x * slope(RECURRENT_ACTIVATION, reset)),
+            flush(dh * (saved[0].w - g) * slope(RECURRENT_ACTIVATION, saved[0].x)),
+            flush(d_candidate * saved[1].x * slope(RECURRENT_ACTIVATION, saved[0].y)),
             flush(d_candidate * reset), 0.0);
         back.carry.h = flush(dh * z);
     }

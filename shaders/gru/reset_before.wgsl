@@ -41,11 +41,15 @@ fn finish_gates(row: u32, unit: u32, product: vec4<f32>) {
         return;
     }
     let input_projection = load_input_projection(params.step, row, unit);
-    let z = activate(RECURRENT_ACTIVATION, input_projection.x + product.x);
-    let reset = activate(RECURRENT_ACTIVATION, input_projection.y + product.y);
+    let z_sum = input_projection.x + product.x;
+    let z = activate(RECURRENT_ACTIVATION, z_sum);
+    let reset_sum = input_projection.y + product.y;
+    let reset = activate(RECURRENT_ACTIVATION, reset_sum);
     let h = hidden_before(params.step, row, unit);
     let passed = reset * h * factor(2u, row, unit);
-    save(params.step * rows() + row, unit, vec3<f32>(z, reset, 0.0), h, passed);
+    let gates = vec3<f32>(
+        kept(RECURRENT_ACTIVATION, z_sum, z), kept(RECURRENT_ACTIVATION, reset_sum, reset), 0.0);
+    save(params.step * rows() + row, unit, gates, h, passed);
 }
 
 fn finish_candidate(row: u32, unit: u32, product: f32) {
@@ -58,9 +62,10 @@ fn finish_candidate(row: u32, unit: u32, product: f32) {
         return;
     }
     let at = place * 5u * HIDDEN + unit;
-    let z = saved[at];
-    let g = activate(ACTIVATION, load_input_projection(params.step, row, unit).z + product);
-    saved[at + 2u * HIDDEN] = g;
+    let z = recall(RECURRENT_ACTIVATION, saved[at]);
+    let g_sum = load_input_projection(params.step, row, unit).z + product;
+    let g = activate(ACTIVATION, g_sum);
+    saved[at + 2u * HIDDEN] = kept(ACTIVATION, g_sum, g);
     hidden[place * HIDDEN + unit] = flush(z * saved[at + 3u * HIDDEN] + (1.0 - z) * g);
 }
 
@@ -100,12 +105,13 @@ fn finish_back(row: u32, unit: u32, product: f32) {
     if params.step > 0u {
         let t = params.step - 1u;
         let saved = load_saved(t, row, unit);
-        let z = saved[0].x;
+        let z = recall(RECURRENT_ACTIVATION, saved[0].x);
+        let g = recall(ACTIVATION, saved[0].z);
         let dh = carry.h + saved[1].y;
         var dz = vec2<f32>(0.0);
         carry.h = dh;
         if saved[1].z != 0.0 {
-            dz.x = flush(dh * (saved[0].w - saved[0].z) * slope(RECURRENT_ACTIVATION, z));
+            dz.x = flush(dh * (saved[0].w - g) * slope(RECURRENT_ACTIVATION, saved[0].x));
             dz.y = flush(dh * (1.0 - z) * slope(ACTIVATION, saved[0].z));
             carry.h = flush(dh * z);
         }
@@ -125,5 +131,5 @@ fn finish_back_reset(row: u32, unit: u32, product: f32) {
     let at = ((t * rows() + row) * 3u + 1u) * HIDDEN + unit;
     d_x[at] = d;
     d_inner[at] = d;
-    d_state[row * HIDDEN + unit] += product * saved[0].y;
+    d_state[row * HIDDEN + unit] += product * recall(RECURRENT_ACTIVATION, saved[0].y);
 }

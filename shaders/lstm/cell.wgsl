@@ -4,8 +4,9 @@
 //   z = x W + b + h(t-1) U,  i, f, o = recurrent_activation(z),  g = activation(z)
 //   c(t) = f c(t-1) + i g,   h(t) = o activation(c(t))
 //
-// `gates` is x W + b before a step. The forward pass overwrites it with the activations i, f, g, o, or
-// with 0 where a row is masked; the backward pass reads those and overwrites them with the gradients of the pre-activations.
+// `gates` is x W + b before a step. The forward pass overwrites it with what is kept of the activations
+// i, f, g, o, or with 0 where a row is masked; the backward pass reads that and overwrites it with the
+// gradients of the pre-activations.
 @group(0) @binding(0) var<storage, read_write> gates: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
@@ -77,7 +78,9 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
         let values = vec4<f32>(
             activate(RECURRENT_ACTIVATION, sums.x), activate(RECURRENT_ACTIVATION, sums.y),
             activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
-        store_gates(t, row, unit, values);
+        store_gates(t, row, unit, vec4<f32>(
+            kept(RECURRENT_ACTIVATION, sums.x, values.x), kept(RECURRENT_ACTIVATION, sums.y, values.y),
+            kept(ACTIVATION, sums.z, values.z), kept(RECURRENT_ACTIVATION, sums.w, values.w)));
         let c = cell(values, carry.c);
         after = Carry(values.w * activate(ACTIVATION, c), c);
     } else {
@@ -104,7 +107,7 @@ fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[(rows() + row) * HIDDEN + unit] = carry.c;
 }
 
-// The saved values of a step: gates i, f, g, o; then c(t-1), the gradient of h from outside, and
+// The saved values of a step: what is kept of the gates i, f, g, o; then c(t-1), the gradient of h from outside, and
 // the mask (1 or 0).
 fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
@@ -117,18 +120,22 @@ fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
 }
 
 fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> CellGradient {
-    let values = saved[0];
+    let gates_kept = saved[0];
     let c_before = saved[1].x;
     let dh = carry.h + saved[1].y;
     var back = CellGradient(vec4<f32>(0.0), Carry(dh, carry.c));
     if saved[1].z != 0.0 {
-        let c_active = activate(ACTIVATION, cell(values, c_before));
-        let dc = carry.c + dh * values.w * slope(ACTIVATION, c_active);
+        let values = vec4<f32>(
+            recall(RECURRENT_ACTIVATION, gates_kept.x), recall(RECURRENT_ACTIVATION, gates_kept.y),
+            recall(ACTIVATION, gates_kept.z), recall(RECURRENT_ACTIVATION, gates_kept.w));
+        let c = cell(values, c_before);
+        let c_active = activate(ACTIVATION, c);
+        let dc = carry.c + dh * values.w * slope(ACTIVATION, kept(ACTIVATION, c, c_active));
         back.dz = vec4<f32>(
-            flush(dc * values.z * slope(RECURRENT_ACTIVATION, values.x)),
-            flush(dc * c_before * slope(RECURRENT_ACTIVATION, values.y)),
-            flush(dc * values.x * slope(ACTIVATION, values.z)),
-            flush(dh * c_active * slope(RECURRENT_ACTIVATION, values.w)));
+            flush(dc * values.z * slope(RECURRENT_ACTIVATION, gates_kept.x)),
+            flush(dc * c_before * slope(RECURRENT_ACTIVATION, gates_kept.y)),
+            flush(dc * values.x * slope(ACTIVATION, gates_kept.z)),
+            flush(dh * c_active * slope(RECURRENT_ACTIVATION, gates_kept.w)));
         back.carry = Carry(0.0, flush(dc * values.y));
     }
     store_gates(t, row, unit, back.dz);

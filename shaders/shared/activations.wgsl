@@ -1,4 +1,5 @@
-// Activation functions and their derivatives, selected by the code of Activation::code in rnn-ops.
+// Activation functions and their derivatives, selected by the code of Activation::code in rnn-ops; its
+// documentation has the equations.
 // NaN stays NaN. Each thread calls them for one value.
 
 // sigmoid(x) = 1 / (1 + e^-x), without cancellation at either end.
@@ -16,8 +17,95 @@ fn tanh_stable(x: f32) -> f32 {
     return keep_nan(x, bitcast<f32>(bitcast<u32>(-m / (2.0 + m)) | sign));
 }
 
+// e^x, which is infinite beyond the largest number.
+fn growth(x: f32) -> f32 {
+    let a = magnitude(x, 90.0);
+    // 2^k is a number up to k = 127.
+    let far = a > 80.0;
+    let p = exponential(select(a, a - 2.0, far));
+    let power = bitcast<f32>(0x7f000000u - bitcast<u32>(p.scale));
+    let above = power / (1.0 + p.rest) * select(1.0, 7.389056, far);
+    let below = fma(p.rest, p.scale, p.scale) * select(1.0, 0.13533528, far);
+    return keep_nan(x, select(above, below, x < 0.0));
+}
+
+// e^-|x| - 1, with a small relative error near zero too.
+fn decay_less_one(x: f32) -> f32 {
+    let p = exponential(magnitude(x, 88.0));
+    let m = select(fma(p.rest, p.scale, p.scale - 1.0), p.rest, p.scale == 1.0);
+    return keep_nan(x, m);
+}
+
+// log(1 + e^x).
+fn softplus(x: f32) -> f32 {
+    return keep_nan(x, max(x, 0.0) + log_of_one_and(decay(x)));
+}
+
+// tanh(log(1 + e^x)), and what it lacks to 1. With w = e^x the two are w (w + 2) / (w (w + 2) + 2) and
+// 2 / (w (w + 2) + 2), which are divided by w^2 where x > 0.
+fn mish_share(x: f32) -> vec2<f32> {
+    let e = decay(x);
+    let above = x > 0.0;
+    let share = select(e * (e + 2.0), 1.0 + 2.0 * e, above);
+    let rest = 2.0 * select(1.0, e * e, above);
+    return vec2<f32>(share, rest) / (share + rest);
+}
+
+// e^(-a^2 / 2) for 0 <= a <= 14. The square of the upper digits of a is exact, and so is the difference.
+fn bell(a: f32) -> f32 {
+    let upper = bitcast<f32>(bitcast<u32>(a) & 0xfffff000u);
+    return decay(0.5 * upper * upper) * decay(0.5 * (a - upper) * (a + upper));
+}
+
+// The normal distribution, (1 + erf(x / sqrt 2)) / 2: below 0 it is e^(-x^2 / 2) t p(2 t - 1) with
+// t = 1 / (1 + 0.34 |x|), p by weighted least squares to a relative error of 2.5e-8.
+fn normal_distribution(x: f32) -> f32 {
+    let a = magnitude(x, 14.0);
+    let t = 1.0 / fma(0.34, a, 1.0);
+    let s = fma(2.0, t, -1.0);
+    var p = fma(-1.0340841e-4, s, 2.754908e-4);
+    p = fma(p, s, 5.0481484e-4);
+    p = fma(p, s, -2.1165637e-3);
+    p = fma(p, s, -4.2172783e-3);
+    p = fma(p, s, 0.0134992041);
+    p = fma(p, s, 0.07448598);
+    p = fma(p, s, 0.17053245);
+    p = fma(p, s, 0.24713932);
+    let tail = t * p * bell(a);
+    return keep_nan(x, select(1.0 - tail, tail, x < 0.0));
+}
+
+// The share of x in the gelu that is approximated by a tanh, and the slope of its exponent.
+fn gelu_share(x: f32) -> vec2<f32> {
+    let square = x * x;
+    return vec2<f32>(
+        sigmoid(x * fma(0.071354814, square, 1.5957691)), fma(0.21406444, square, 1.5957691));
+}
+
+// The activations that gates seldom have, apart, so that a compiler drops them at once.
+fn activate_rarer(code: u32, x: f32) -> f32 {
+    switch code {
+        case 6u: { return select(0.2 * x, x, x > 0.0); }
+        case 7u: { return keep_nan(x, clamp(x, 0.0, 6.0)); }
+        case 8u: { return keep_nan(x, clamp(x, -1.0, 1.0)); }
+        case 9u: { return x / (1.0 + abs(x)); }
+        case 10u: { return growth(x); }
+        case 11u, 12u: { return select(decay_less_one(x), x, x > 0.0); }
+        case 13u: { return select(1.7580993 * decay_less_one(x), 1.050701 * x, x > 0.0); }
+        case 14u: { return softplus(x); }
+        case 15u: { return x * sigmoid(x); }
+        case 16u: { return x * keep_nan(x, clamp(x / 6.0 + 0.5, 0.0, 1.0)); }
+        case 17u: { return x * mish_share(x).x; }
+        case 18u: { return x * normal_distribution(x); }
+        default: { return x * gelu_share(x).x; }
+    }
+}
+
 // The activation of x.
 fn activate(code: u32, x: f32) -> f32 {
+    if code > 5u {
+        return activate_rarer(code, x);
+    }
     switch code {
         case 1u: { return keep_nan(x, max(x, 0.0)); }
         case 2u: { return sigmoid(x); }
@@ -28,8 +116,74 @@ fn activate(code: u32, x: f32) -> f32 {
     }
 }
 
-// The derivative of the activation, from its value y.
+// True if x is kept for the gradient, false if y is.
+fn keeps_input(code: u32) -> bool {
+    return code >= 15u;
+}
+
+// What is kept of an activation y of x for its gradient.
+fn kept(code: u32, x: f32, y: f32) -> f32 {
+    if keeps_input(code) {
+        return x;
+    }
+    return y;
+}
+
+// The activation, from what is kept of it.
+fn recall(code: u32, y: f32) -> f32 {
+    if keeps_input(code) {
+        return activate(code, y);
+    }
+    return y;
+}
+
+// The derivative of the activation, from its input x.
+fn slope_of_input(code: u32, x: f32) -> f32 {
+    switch code {
+        case 15u: {
+            let share = sigmoid(x);
+            return share * (1.0 + x * (1.0 - share));
+        }
+        case 16u: {
+            return keep_nan(x, select(select(x / 3.0 + 0.5, 1.0, x >= 3.0), 0.0, x <= -3.0));
+        }
+        case 17u: {
+            let share = mish_share(x);
+            return share.x + x * share.y * (1.0 + share.x) * sigmoid(x);
+        }
+        case 18u: { return normal_distribution(x) + x * 0.39894228 * bell(magnitude(x, 14.0)); }
+        default: {
+            // Beyond 16 the slope is 0 or 1, where the square of x could be infinite.
+            let sign = bitcast<u32>(x) & 0x80000000u;
+            let z = bitcast<f32>(bitcast<u32>(magnitude(x, 16.0)) | sign);
+            let share = gelu_share(z);
+            return keep_nan(x, share.x + z * share.x * (1.0 - share.x) * share.y);
+        }
+    }
+}
+
+// The derivatives of the activations that gates seldom have, from their values.
+fn slope_rarer(code: u32, y: f32) -> f32 {
+    switch code {
+        case 6u: { return select(0.2, 1.0, is_positive(y)); }
+        case 7u: { return select(0.0, 1.0, bitcast<u32>(y) - 1u < 0x40bfffffu); }
+        case 8u: { return select(0.0, 1.0, is_below_one(y)); }
+        case 9u: { return (1.0 - abs(y)) * (1.0 - abs(y)); }
+        case 10u: { return y; }
+        case 11u, 12u: { return select(1.0, y + 1.0, is_positive(-y)); }
+        case 13u: { return select(1.050701, y + 1.7580993, is_positive(-y)); }
+        default: { return -decay_less_one(y); }
+    }
+}
+
+// The derivative of the activation, from what is kept of it: its value y, or its input.
 fn slope(code: u32, y: f32) -> f32 {
+    if keeps_input(code) {
+        return slope_of_input(code, y);
+    }
+    if code > 5u {
+        return slope_rarer(code, y);
+    }
     switch code {
         case 1u: { return select(0.0, 1.0, is_positive(y)); }
         case 2u: { return y * (1.0 - y); }

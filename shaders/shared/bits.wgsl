@@ -18,6 +18,11 @@ fn is_positive(x: f32) -> bool {
     return bitcast<u32>(x) - 1u < 0x7f800000u;
 }
 
+// True if -1 < x < 1; false for NaN.
+fn is_below_one(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) < 0x3f800000u;
+}
+
 // True if 0 < x < 1; false for NaN.
 fn is_fraction(x: f32) -> bool {
     return bitcast<u32>(x) - 1u < 0x3f7fffffu;

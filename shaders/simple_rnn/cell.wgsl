@@ -63,7 +63,7 @@ fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
 }
 
-// The saved values of a step: h(t), the gradient of h from outside, and the mask (1 or 0).
+// The saved values of a step: what is kept of h(t), the gradient of h from outside, and the mask (1 or 0).
 fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;

@@ -4,6 +4,7 @@ Inputs come from numpy generators seeded by the case's name, so adding a case
 leaves the others as they were. README.md describes the layout.
 """
 
+import functools
 import json
 import os
 import zlib
@@ -348,6 +349,78 @@ def layer_case(group, case, args, layer, x, rng):
     tensors |= dict(zip(names[1:], weights))
     tensors |= {f"d_{name}": gradient for name, gradient in zip(names, gradients)}
     group.add(case, args | {"weights": len(weights)}, tensors)
+
+
+def activations():
+    """Each in a Dense layer that reaches its tails, and those of recurrent layers."""
+    group = Group("activations")
+    k = keras.layers
+    names = [
+        "leaky_relu", "relu6", "hard_tanh", "softsign", "exponential", "elu", "celu", "selu", "softplus",
+        "silu", "hard_silu", "mish", "gelu", "log_softmax", "glu",
+    ]
+    approximate = functools.partial(keras.activations.gelu, approximate=True)
+    for name, activation in [(name, name) for name in names] + [("gelu_tanh", approximate)]:
+        rng = group.rng(name)
+        x = normal(rng, 5, 7, scale=3.0)
+        layer_case(group, name, {"activation": name}, k.Dense(6, activation=activation), x, rng)
+    for cell, act, rec in [
+        ("simple_rnn", "elu", None),
+        ("simple_rnn", "gelu", None),
+        ("simple_rnn", "mish", None),
+        ("lstm", "softsign", "hard_silu"),
+        ("lstm", "gelu", "sigmoid"),
+        ("lstm", "selu", "silu"),
+        ("gru", "softplus", "softsign"),
+        ("gru", "gelu", "silu"),
+        ("gru_reset_before", "silu", "mish"),
+        ("conv_lstm1d", "gelu", "silu"),
+    ]:
+        case = f"{cell}_{act}"
+        rng = group.rng(case)
+        args = {"cell": cell, "activation": act, "recurrent_activation": rec}
+        settings = {"activation": act, "return_sequences": True}
+        if rec:
+            settings["recurrent_activation"] = rec
+        x = normal(rng, 3, 4, 5)
+        if cell == "simple_rnn":
+            layer = k.SimpleRNN(4, **settings)
+        elif cell == "lstm":
+            layer = k.LSTM(4, **settings)
+        elif cell == "conv_lstm1d":
+            x = normal(rng, 2, 3, 5, 2)
+            layer = k.ConvLSTM1D(2, 3, padding="same", **settings)
+        else:
+            layer = k.GRU(4, reset_after=cell == "gru", **settings)
+        layer_case(group, case, args, layer, x, rng)
+    group.save()
+
+
+def activation_layers():
+    group = Group("activation_layers")
+    k = keras.layers
+    for case, kind, args, shape in [
+        ("relu", "ReLU", {}, (4, 6)),
+        ("relu_6", "ReLU", {"max_value": 6.0}, (6,)),
+        ("relu_all", "ReLU", {"max_value": 2.5, "negative_slope": 0.4, "threshold": 0.75}, (4, 6)),
+        ("leaky_relu", "LeakyReLU", {}, (6,)),
+        ("leaky_relu_0.1", "LeakyReLU", {"negative_slope": 0.1}, (4, 6)),
+        ("elu", "ELU", {}, (6,)),
+        ("elu_1.7", "ELU", {"alpha": 1.7}, (3, 2, 4)),
+        ("prelu_vector", "PReLU", {}, (6,)),
+        ("prelu_sequence", "PReLU", {}, (4, 6)),
+        ("prelu_steps_shared", "PReLU", {"shared_axes": [1]}, (4, 6)),
+        ("prelu_all_shared", "PReLU", {"shared_axes": [1, 2]}, (4, 6)),
+        ("prelu_channels", "PReLU", {"shared_axes": [1, 2]}, (3, 4, 5)),
+        ("prelu_columns_shared", "PReLU", {"shared_axes": [2]}, (3, 4, 5)),
+        ("softmax_steps", "Softmax", {"axis": 1}, (4, 6)),
+        ("softmax_rows", "Softmax", {"axis": 1}, (3, 4, 5)),
+        ("softmax_columns", "Softmax", {"axis": -2}, (3, 4, 5)),
+    ]:
+        rng = group.rng(case)
+        layer = getattr(k, kind)(**args)
+        layer_case(group, case, {"kind": kind} | args, layer, normal(rng, 3, *shape, scale=3.0), rng)
+    group.save()
 
 
 def conv1d():
@@ -1228,6 +1301,8 @@ if __name__ == "__main__":
         time_distributed,
         repeat_vector,
         permute,
+        activations,
+        activation_layers,
         masking,
         stateful,
         stateful_fit,

@@ -104,9 +104,9 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
                     *value = load(simd, &z[gate * n + unit..][..width]);
                 }
                 let c = &mut c[unit..unit + width];
-                let (values, state) = lstm::step(simd, self.gates, gates, load(simd, c));
+                let (kept, state) = lstm::step(simd, self.gates, gates, load(simd, c));
                 if self.keeps {
-                    for (gate, value) in values.into_iter().enumerate() {
+                    for (gate, value) in kept.into_iter().enumerate() {
                         store(simd, &mut z[gate * n + unit..][..width], value);
                     }
                 }

@@ -9,7 +9,7 @@ use crate::simd::activate_each;
 use crate::vector::{add, flush};
 use rayon::prelude::*;
 use rnn_graph::Io;
-use rnn_ops::{Gru, GruBackward};
+use rnn_ops::{Activation, Gru, GruBackward};
 
 /// The fast kernels of [`Gru`] and [`GruBackward`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[entry!(Gru, forward), entry!(GruBackward, backward)];
@@ -54,11 +54,12 @@ fn forward_reset_before(op: &Gru, io: &mut Io<'_, f32>) {
                     for k in 0..2 * hidden {
                         parts[k] = x[k] + inner[k];
                     }
-                    activate_each(op.recurrent_activation, &mut parts[..2 * hidden]);
+                    keep_each(op.recurrent_activation, &mut parts[..2 * hidden]);
                     parts[3 * hidden..4 * hidden].copy_from_slice(last);
                     for k in 0..hidden {
                         let factor = recurrence.factor(2, row0 + i, k);
-                        passed[k] = parts[hidden + k] * last[k] * factor;
+                        let r = op.recurrent_activation.recall(parts[hidden + k]);
+                        passed[k] = r * last[k] * factor;
                     }
                     parts[4 * hidden..].copy_from_slice(passed);
                 }
@@ -74,13 +75,14 @@ fn forward_reset_before(op: &Gru, io: &mut Io<'_, f32>) {
                     for (g, (x, inner)) in parts[2 * hidden..].iter_mut().zip(candidate) {
                         *g = x + inner;
                     }
-                    activate_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
+                    keep_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
                     if !recurrence.is_unmasked(t, row0 + i) {
                         parts.fill(0.0);
                         continue;
                     }
                     for k in 0..hidden {
-                        let (z, g) = (parts[k], parts[2 * hidden + k]);
+                        let z = op.recurrent_activation.recall(parts[k]);
+                        let g = op.activation.recall(parts[2 * hidden + k]);
                         last[k] = flush(z * last[k] + (1.0 - z) * g);
                     }
                 }
@@ -133,7 +135,8 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                     da.copy_from_slice(dx);
                     if gru.reset_after {
                         for k in 0..hidden {
-                            da[2 * hidden + k] *= saved[hidden + k];
+                            let r = gru.recurrent_activation.recall(saved[hidden + k]);
+                            da[2 * hidden + k] *= r;
                         }
                     }
                 }
@@ -158,8 +161,9 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                         }
                         for k in 0..hidden {
                             let p = passed[k] * recurrence.factor(2, row0 + i, k);
-                            let (r, before) = (saved[hidden + k], saved[3 * hidden + k]);
-                            let d = flush(p * before * gru.recurrent_activation.slope(r));
+                            let (kept, before) = (saved[hidden + k], saved[3 * hidden + k]);
+                            let r = gru.recurrent_activation.recall(kept);
+                            let d = flush(p * before * gru.recurrent_activation.slope(kept));
                             dx[hidden + k] = d;
                             da[hidden + k] = d;
                             dh[k] += p * r;
@@ -174,15 +178,27 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
     );
 }
 
+/// Replaces pre-activations by what is kept of the activation for the gradient.
+fn keep_each(activation: Activation, sums: &mut [f32]) {
+    if !activation.keeps_input() {
+        activate_each(activation, sums);
+    }
+}
+
 /// Computes the gradients of one row of x that need no product; dh becomes dh z.
 fn row_backward(op: &Gru, saved: &[f32], dh: &mut [f32], dx: &mut [f32]) {
     let n = dh.len();
     let (act, rec) = (op.activation, op.recurrent_activation);
     for k in 0..n {
-        let [z, r, g, before, inner] = [0, 1, 2, 3, 4].map(|part| saved[part * n + k]);
-        dx[k] = flush(dh[k] * (before - g) * rec.slope(z));
-        dx[2 * n + k] = flush(dh[k] * (1.0 - z) * act.slope(g));
-        dx[n + k] = if op.reset_after { flush(dx[2 * n + k] * inner * rec.slope(r)) } else { 0.0 };
+        let [z_kept, r_kept, g_kept, before, inner] =
+            [0, 1, 2, 3, 4].map(|part| saved[part * n + k]);
+        let (z, g) = (rec.recall(z_kept), act.recall(g_kept));
+        dx[k] = flush(dh[k] * (before - g) * rec.slope(z_kept));
+        dx[2 * n + k] = flush(dh[k] * (1.0 - z) * act.slope(g_kept));
+        dx[n + k] = match op.reset_after {
+            true => flush(dx[2 * n + k] * inner * rec.slope(r_kept)),
+            false => 0.0,
+        };
         dh[k] = flush(dh[k] * z);
     }
 }

@@ -24,6 +24,7 @@ mod packed;
 mod pool;
 mod prefetch;
 mod product;
+mod rarer;
 mod recurrence;
 mod scan;
 mod session;

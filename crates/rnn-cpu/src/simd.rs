@@ -1,5 +1,6 @@
 //! Elementwise functions of vectors, of the width that the processor has.
 
+use crate::rarer;
 use pulp::{Arch, Simd, WithSimd};
 use rnn_ops::Activation;
 
@@ -65,13 +66,13 @@ pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
 
 /// Returns a vector whose elements have these bits.
 #[inline(always)]
-fn splat_bits<S: Simd>(s: S, bits: u32) -> S::f32s {
+pub fn splat_bits<S: Simd>(s: S, bits: u32) -> S::f32s {
     s.transmute_f32s_u32s(s.splat_u32s(bits))
 }
 
 /// Returns min(|x|, limit); NaN stays NaN.
 #[inline(always)]
-fn magnitude<S: Simd>(s: S, x: S::f32s, limit: f32) -> S::f32s {
+pub fn magnitude<S: Simd>(s: S, x: S::f32s, limit: f32) -> S::f32s {
     let (x, limit) = (s.abs_f32s(x), s.splat_f32s(limit));
     s.select_f32s(s.greater_than_f32s(x, limit), limit, x)
 }
@@ -79,7 +80,7 @@ fn magnitude<S: Simd>(s: S, x: S::f32s, limit: f32) -> S::f32s {
 /// Returns q and s of e^-a = s (1 + q) for 0 <= a <= 88, where s is a power of two and q has no
 /// cancellation; `exponential` of exponential.wgsl explains the constants.
 #[inline(always)]
-fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
+pub fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
     const ROUND: f32 = 12_582_912.0;
     let per_octave = s.splat_f32s(-std::f32::consts::LOG2_E);
     let shifted = s.mul_add_e_f32s(a, per_octave, s.splat_f32s(ROUND));
@@ -95,7 +96,7 @@ fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
     [rest, s.transmute_f32s_u32s(s.add_u32s(n, s.splat_u32s(0x3f80_0000)))]
 }
 
-/// Returns an activation that needs no exponential, or x for the others. NaN stays NaN.
+/// Returns an activation that is no quotient of exponentials. NaN stays NaN.
 #[inline(always)]
 fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
@@ -103,7 +104,8 @@ fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s 
         Activation::Relu => return s.select_f32s(s.less_than_f32s(x, zero), zero, x),
         Activation::HardSigmoid => 1.0 / 6.0,
         Activation::HardSigmoid2018 => 0.2,
-        Activation::Linear | Activation::Sigmoid | Activation::Tanh => return x,
+        Activation::Linear => return x,
+        other => return rarer::value(s, other, x),
     };
     let line = s.mul_add_e_f32s(x, s.splat_f32s(slope), s.splat_f32s(0.5));
     let line = s.select_f32s(s.less_than_f32s(line, zero), zero, line);
@@ -111,7 +113,7 @@ fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s 
 }
 
 /// Returns an activation as numerator and denominator, the latter between 1 and 2: of e = e^-|x|
-/// for sigmoid, of m = e^-2|x| - 1 for tanh x = -m / (2 + m); 1 for the others.
+/// for sigmoid, of m = e^-2|x| - 1 for tanh x = -m / (2 + m). The denominator of others is 1.
 #[inline(always)]
 fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     let one = s.splat_f32s(1.0);
@@ -186,8 +188,14 @@ pub fn activate_each(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Returns the derivative of an activation for each element of a vector y. y is the value of the
-/// activation, from which the derivative is computed.
+/// Returns the values of an activation from what is kept of it for the gradient.
+#[inline(always)]
+pub fn recall<S: Simd>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
+    if activation.keeps_input() { activate(s, activation, kept) } else { kept }
+}
+
+/// Returns the derivative of an activation for each element of a vector y of what is kept of it for
+/// the gradient ([`Activation::kept`]): its values, or its inputs.
 #[inline(always)]
 pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
@@ -199,6 +207,7 @@ pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
         Activation::Tanh => return s.sub_f32s(one, s.mul_f32s(y, y)),
         Activation::HardSigmoid => 1.0 / 6.0,
         Activation::HardSigmoid2018 => 0.2,
+        other => return rarer::slope(s, other, y),
     };
     let below = s.select_f32s(s.less_than_f32s(y, one), s.splat_f32s(inside), zero);
     s.select_f32s(above, below, zero)

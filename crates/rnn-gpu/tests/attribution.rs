@@ -70,7 +70,7 @@ fn sums_to_the_log_odds(device: &dyn Device) {
         .add(embedding())
         .and_then(|m| m.add(GlobalAveragePooling1D()))
         .and_then(|m| m.add(Dense::new(3, Activation::Linear)))
-        .and_then(|m| m.add(Softmax))
+        .and_then(|m| m.add(Softmax::new()))
         .expect("the layers fit");
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), 1);
     let direction = HostTensor::from_f32([BATCH, 3], [0.0, 1.0, -1.0].repeat(BATCH));

@@ -23,7 +23,7 @@ fn classifier(steps: usize) -> Model {
         .add(Embedding::new(5, 2))
         .and_then(|model| model.add(Lstm::new(2)))
         .and_then(|model| model.add(Dense::new(3, Activation::Linear)))
-        .and_then(|model| model.add(Softmax))
+        .and_then(|model| model.add(Softmax::new()))
         .expect("the layers fit")
 }
 

@@ -176,8 +176,8 @@ fn a_softmax_layer_takes_no_mask() {
     let mask = graph.input("mask", TensorType::u32([4, 2]));
     let mut cx = ForwardContext::new(&mut graph, None);
     let masked = rnn_nn::Value { tensor: x, mask: Some(mask) };
-    let error = Softmax.forward(&mut cx, masked, &[]).expect_err("Keras refuses it too");
-    let within = TimeDistributed(Softmax).forward(&mut cx, masked, &[]);
+    let error = Softmax::new().forward(&mut cx, masked, &[]).expect_err("Keras refuses it too");
+    let within = TimeDistributed(Softmax::new()).forward(&mut cx, masked, &[]);
     let within = within.expect_err("Keras takes the mask of examples for one of features");
     assert_eq!(within.to_string(), error.to_string());
     assert!(error.to_string().contains("Softmax") || error.op == "Softmax", "{error}");

@@ -4,10 +4,11 @@
 use rnn_nn::{
     ActivityRegularization, AlphaDropout, Architecture, AveragePooling1D, BatchNormalization,
     Bidirectional, Concatenate, Constraint, Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D,
-    ConvLstm3D, Cropping1D, Dense, Dot, Dropout, Embedding, GaussianDropout, GaussianNoise, Gru,
-    Initializer, InputSpec, Layer, LayerNormalization, Lstm, Masking, MaxPooling1D, MaxPooling2D,
-    Model, Normalization, Penalty, Permute, RepeatVector, Rescaling, Reshape, Rnn, SimpleRnn,
-    SpatialDropout1D, StackedRnn, TimeDistributed, UpSampling1D, ZeroPadding1D,
+    ConvLstm3D, Cropping1D, Dense, Dot, Dropout, Elu, Embedding, GaussianDropout, GaussianNoise,
+    Gru, Initializer, InputSpec, Layer, LayerNormalization, LeakyRelu, Lstm, Masking, MaxPooling1D,
+    MaxPooling2D, Model, Normalization, OutputActivation, PRelu, Penalty, Permute, Relu,
+    RepeatVector, Rescaling, Reshape, Rnn, SimpleRnn, Softmax, SpatialDropout1D, StackedRnn,
+    TimeDistributed, UpSampling1D, ZeroPadding1D,
 };
 use rnn_ops::{Activation, Padding};
 use serde_json::{Map, Value, json};
@@ -71,6 +72,15 @@ fn layers_made_in_rust_are_refused() {
         (sequence(), Box::new(Permute::new([1, 1])), "dims = [1,1]"),
         (sequence(), Box::new(Permute::new([])), "dims = []"),
         (sequence(), Box::new(Permute::new([1])), "as many axes"),
+        (sequence(), Box::new(Relu::new().max_value(-1.0)), "max_value = -1"),
+        (sequence(), Box::new(Relu::new().negative_slope(-0.5)), "negative_slope = -0.5"),
+        (sequence(), Box::new(Relu::new().threshold(f32::NAN)), "threshold = \"NaN\""),
+        (sequence(), Box::new(LeakyRelu::new().negative_slope(-1.0)), "negative_slope = -1"),
+        (sequence(), Box::new(Elu::new().alpha(f32::INFINITY)), "alpha = \"inf\""),
+        (sequence(), Box::new(PRelu::new().shared_axes([0])), "shared_axes = [0]"),
+        (sequence(), Box::new(PRelu::new().shared_axes([3])), "the axes that it shares"),
+        (sequence(), Box::new(Softmax::axis(2)), "another axis"),
+        (sequence(), Box::new(Dense::new(3, OutputActivation::Glu)), "an even number of features"),
         (InputSpec::Tokens(5), Box::new(Embedding::new(0, 2)), "input_dim = 0"),
         (InputSpec::Tokens(5), Box::new(Embedding::new(2, 0)), "output_dim = 0"),
         (InputSpec::floats([5]), Box::new(Embedding::new(2, 2)), "an input of tokens"),
@@ -182,6 +192,11 @@ fn classes() -> Vec<(&'static str, Vec<usize>, Value)> {
         ("LayerNormalization", vec![6, 4], json!({})),
         ("BatchNormalization", vec![6, 4], json!({})),
         ("Permute", vec![6, 4], json!({"dims": [2, 1]})),
+        ("ReLU", vec![6, 4], json!({"max_value": 2.0})),
+        ("LeakyReLU", vec![6, 4], json!({})),
+        ("ELU", vec![6, 4], json!({})),
+        ("PReLU", vec![6, 4], json!({"shared_axes": [1]})),
+        ("Softmax", vec![6, 4], json!({"axis": 1})),
         ("RepeatVector", vec![4], json!({"n": 3})),
         ("Reshape", vec![6, 4], json!({"target_shape": [4, 6]})),
     ];
@@ -229,7 +244,7 @@ fn files_are_refused_by_the_name_of_the_argument() {
         let whole = whole["config"]["layers"][1]["config"].as_object().expect("an object").clone();
         for (name, value) in &whole {
             let list = value.as_array().is_some_and(|all| all.iter().all(Value::is_number));
-            let offset = name == "axis" || name == "mask_value";
+            let offset = ["axis", "mask_value", "alpha"].contains(&name.as_str());
             if !(value.is_number() || list) || offset {
                 continue;
             }
@@ -258,6 +273,9 @@ fn files_are_refused_by_the_name_of_the_argument() {
                 "l2",
                 "cropping",
                 "padding",
+                "max_value",
+                "negative_slope",
+                "threshold",
             ];
             let taken = read(class, &input, &zero);
             assert_eq!(taken.is_ok(), may_be_zero.contains(&name.as_str()), "{class}, {name} = 0");

@@ -14,7 +14,7 @@
 //! | multiply by a constant; scale and offset of columns | [`Scale`], [`Affine`] |
 //! | constants | [`Fill`] |
 //! | change the precision | [`Cast`] |
-//! | activations | [`Activate`] of an [`Activation`] ([`ActivateBackward`]), [`Softmax`] ([`SoftmaxBackward`]) |
+//! | activations | [`Activate`] of an [`Activation`] ([`ActivateBackward`]), [`Rectify`] with arguments ([`RectifyBackward`]), [`Softmax`] ([`SoftmaxBackward`]), [`LogSoftmax`] ([`LogSoftmaxBackward`]) |
 //! | matrix products | [`Matmul`] with bias and activation ([`MatmulWeights`]); one for each item [`BatchMatmul`]; [`DropoutMatmul`] with [`GateExtents`] for recurrent layers ([`DropoutMatmulInput`], [`DropoutMatmulWeights`]) |
 //! | look up rows of a table | [`Embedding`] ([`EmbeddingBackward`], [`SortTokens`]) |
 //! | one-hot rows | [`OneHot`] |
@@ -61,6 +61,7 @@ mod embedding;
 mod full;
 mod gru;
 mod layout;
+mod log_softmax;
 mod loss;
 mod lstm;
 mod mask;
@@ -69,6 +70,7 @@ mod noise;
 mod normalization;
 mod optimizer;
 mod pool;
+mod rectify;
 mod rows;
 mod simple_rnn;
 mod softmax;
@@ -91,6 +93,7 @@ pub use embedding::{Embedding, EmbeddingBackward};
 pub use gru::Gru;
 pub use gru::backward::GruBackward;
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
+pub use log_softmax::{LogSoftmax, LogSoftmaxBackward};
 pub use loss::categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
 pub use loss::masked_weights::MaskedWeights;
 pub use loss::metric_sums::{MetricSums, UpdateMetricSums};
@@ -118,6 +121,7 @@ pub use optimizer::step_params::StepParams;
 pub use optimizer::unscale::{FIRST_LOSS_SCALE, LOSS_SCALE, Unscale};
 pub use optimizer::{Rule, RuleArgument, RuleConstants, SlotOrder, Update, UpdateRule};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
+pub use rectify::{Rectify, RectifyBackward};
 pub use recurrent::ScanInputs;
 pub use rows::{RowAxis, Rows};
 pub use simple_rnn::SimpleRnn;
@@ -152,6 +156,7 @@ pub fn suite() -> Vec<Case> {
         gru::cases,
         normalization::inverse_root::cases,
         layout::cases,
+        log_softmax::cases,
         loss::cases,
         lstm::cases,
         mask::cases,
@@ -166,6 +171,7 @@ pub fn suite() -> Vec<Case> {
         optimizer::cases,
         optimizer::penalty::cases,
         pool::cases,
+        rectify::cases,
         simple_rnn::cases,
         softmax::cases,
         embedding::sort_tokens::cases,

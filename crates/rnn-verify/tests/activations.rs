@@ -1,4 +1,4 @@
-//! Sigmoid and tanh over the whole range of numbers: on every device, and as an emulation of the
+//! Activations over the whole range of numbers: on every device, and as an emulation of the
 //! kernels in which fma rounds once or twice, or sums are rearranged.
 
 #![allow(
@@ -8,7 +8,7 @@
 
 use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, DeviceKind, Graph, TensorType};
-use rnn_ops::{Activate, Activation, Softmax};
+use rnn_ops::{Activate, ActivateBackward, Activation, Softmax};
 use rnn_testing::devices;
 use rnn_verify::units_in_the_last_place;
 use std::sync::Arc;
@@ -62,15 +62,27 @@ fn tanh(x: f32) -> f64 {
 
 /// What a device makes of x with one op.
 fn run(device: &dyn Device, op: impl rnn_graph::Op, shape: &[usize], x: Vec<f32>) -> Vec<f32> {
+    run_on(device, op, &[HostTensor::from_f32(shape, x).expect("x has this shape")])
+}
+
+/// What a device makes of vectors with one op.
+fn run_all(device: &dyn Device, op: impl rnn_graph::Op, inputs: &[Vec<f32>]) -> Vec<f32> {
+    let vector = |x: &Vec<f32>| HostTensor::from_f32([x.len()], x.clone()).expect("a vector");
+    run_on(device, op, &inputs.iter().map(vector).collect::<Vec<_>>())
+}
+
+fn run_on(device: &dyn Device, op: impl rnn_graph::Op, inputs: &[HostTensor]) -> Vec<f32> {
     let mut graph = Graph::new();
-    let input = graph.input("x", TensorType { shape: shape.into(), dtype: DType::F32 });
-    let y = graph.apply(op, &[input]).expect("the op takes x");
+    let named = |(i, tensor): (usize, &HostTensor)| {
+        let ty = TensorType { shape: tensor.shape().clone(), dtype: DType::F32 };
+        graph.input(&format!("x{i}"), ty)
+    };
+    let operands: Vec<_> = inputs.iter().enumerate().map(named).collect();
+    let y = graph.apply(op, &operands).expect("the op takes x");
     graph.output(y);
     let mut session = device.session();
     let program = session.compile(Arc::new(graph)).expect("the graph compiles");
-    session
-        .run(program, &[&HostTensor::from_f32(shape, x).expect("x has this shape")])
-        .expect("runs");
+    session.run(program, &inputs.iter().collect::<Vec<_>>()).expect("runs");
     session.fetch(program).expect("it puts out y")[0].as_f32().expect("floats").to_vec()
 }
 
@@ -95,6 +107,52 @@ fn sigmoid_and_tanh_keep_their_bound_on_every_device() {
             let (error, at) = worst;
             println!("{}: {activation:?}: {error:.2} units at {at:e}", device.info());
             assert!(error <= bound_on(&*device), "{activation:?}({at:e}) is {error} units off");
+        }
+    }
+}
+
+/// The relative error of all others, where they are not so small that a factor of theirs is
+/// denormal. That of the approximation of gelu grows with the exponent that it has.
+#[test]
+fn values_are_exact_to_a_millionth_at_every_number() {
+    let xs = dense(40_009);
+    for device in devices() {
+        for activation in Activation::ALL {
+            let ys = run(&*device, Activate(activation), &[xs.len()], xs.clone());
+            for (&x, y) in xs.iter().zip(ys) {
+                let want: f64 = activation.apply(f64::from(x));
+                // In f32 the value is infinite there.
+                if want > f64::from(f32::MAX) {
+                    assert!(y >= 3.4e38, "{activation:?}({x:e}) = {y:e}");
+                    continue;
+                }
+                let wide = f64::from(x).abs();
+                let allowed = match activation {
+                    Activation::GeluTanh if x < 0.0 => 1e-6 + 2e-7 * (wide + wide.powi(3)),
+                    _ => 1e-6,
+                };
+                let error = (f64::from(y) - want).abs() / want.abs().max(1e-35);
+                let place = device.info();
+                assert!(error <= allowed, "{place}: {activation:?}({x:e}) = {y:e}, not {want:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn slopes_are_exact_to_a_millionth_at_every_number() {
+    let xs = dense(40_009);
+    for device in devices() {
+        for activation in Activation::ALL.into_iter().filter(|activation| activation.keeps_input())
+        {
+            let ones = vec![1.0; xs.len()];
+            let slopes = run_all(&*device, ActivateBackward(activation), &[xs.clone(), ones]);
+            for (&x, slope) in xs.iter().zip(slopes) {
+                let want: f64 = activation.slope(f64::from(x));
+                let error = (f64::from(slope) - want).abs();
+                let place = device.info();
+                assert!(error <= 1e-6, "{place}: {activation:?}'({x:e}) = {slope:e}, not {want:e}");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ fn model(seed: u64) -> Result<Model, ModelError> {
     Model::sequential(InputSpec::floats([10, 3]), seed)
         .add(Lstm::new(8).return_sequences())?
         .add(Lstm::new(4))?
-        .add(Dense::new(2, Softmax))
+        .add(Dense::new(2, Softmax::new()))
 }
 
 fn main() -> anyhow::Result<()> {

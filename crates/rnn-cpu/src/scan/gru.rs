@@ -19,7 +19,7 @@ use rnn_ops::Gru;
 pub const KERNELS: &[Entry] = &[entry!(ScanOfProducer<Gru>, forward_of_producer, omits: [0, 1])];
 
 const GATES: usize = 3;
-/// Values of a unit that the backward pass needs: z, r, g, h(t-1), a_h.
+/// Values of a unit that the backward pass needs: what is kept of z, r, g; h(t-1), a_h.
 const SAVED: usize = 5;
 
 fn forward_of_producer(op: &ScanOfProducer<Gru>, io: &mut Io<'_, f32>) {
@@ -116,16 +116,26 @@ impl Cell<GATES> for GruCell<'_> {
             // NaN.
             let h = &mut tile.h[at..at + of_panel];
             let before = load(simd, h);
-            let [z, reset] = activate_two(simd, [self.op.recurrent_activation; 2], [z, r_gate]);
-            let g = activate(simd, self.op.activation, simd.mul_add_e_f32s(reset, inner, x));
+            let (act, rec) = (self.op.activation, self.op.recurrent_activation);
+            let sums = [z, r_gate];
+            let [z, reset] = activate_two(simd, [rec; 2], sums);
+            let candidate = simd.mul_add_e_f32s(reset, inner, x);
+            let g = activate(simd, act, candidate);
             if !self.saved.is_empty() {
                 let to = self.saved.row_mut(step.t, row);
-                for (value, vector) in [z, reset, g, before, inner].into_iter().enumerate() {
+                let kept = [
+                    rec.kept(sums[0], z),
+                    rec.kept(sums[1], reset),
+                    act.kept(candidate, g),
+                    before,
+                    inner,
+                ];
+                for (value, vector) in kept.into_iter().enumerate() {
                     store(simd, &mut to[value * units + unit..][..of_panel], vector);
                 }
             }
-            let kept = simd.sub_f32s(simd.splat_f32s(1.0), z);
-            let next = simd.mul_add_e_f32s(z, before, simd.mul_f32s(kept, g));
+            let rest = simd.sub_f32s(simd.splat_f32s(1.0), z);
+            let next = simd.mul_add_e_f32s(z, before, simd.mul_f32s(rest, g));
             store(simd, h, flush(simd, next));
         }
     }

@@ -51,7 +51,7 @@ fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f3
     });
 }
 
-/// Computes one step of the cell: returns the gates i, f, g, o, and h and c.
+/// Computes one step of the cell: returns what is kept of the gates i, f, g, o, and h and c.
 #[inline(always)]
 pub(crate) fn step<S: Simd>(
     s: S,
@@ -63,7 +63,9 @@ pub(crate) fn step<S: Simd>(
     let [i, f] = activate_two(s, [recurrent_activation; 2], [z[0], z[1]]);
     let [g, o] = activate_two(s, [activation, recurrent_activation], [z[2], z[3]]);
     let next = cell(s, [i, f, g], c);
-    ([i, f, g, o], [s.mul_f32s(o, activate(s, activation, next)), next])
+    let rec = recurrent_activation;
+    let kept = [rec.kept(z[0], i), rec.kept(z[1], f), activation.kept(z[2], g), rec.kept(z[3], o)];
+    (kept, [s.mul_f32s(o, activate(s, activation, next)), next])
 }
 
 /// Returns c(t) from the gates i, f, g and c(t-1).
@@ -75,7 +77,7 @@ pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32
 /// The cell with the outputs of one thread.
 struct LstmCell<'a> {
     op: LstmGates,
-    /// The gates; before the step x W + b, if x lies there.
+    /// What is kept of the gates; before the step x W + b, if x lies there.
     gates: ThreadRows<'a>,
     /// c before the step. If it is empty, nobody reads the gates either.
     cells: ThreadRows<'a>,
@@ -130,10 +132,10 @@ impl Cell<VECTORS> for LstmCell<'_> {
             // The padding stays zero: an infinity times the zeros of the weights there would be
             // NaN.
             let c = &mut tile.c[at..at + of_panel];
-            let (values, [h, next]) = self::step(simd, &self.op, z, load(simd, c));
+            let (kept, [h, next]) = self::step(simd, &self.op, z, load(simd, c));
             if keeps {
                 let to = self.gates.row_mut(step.t, row);
-                for (gate, value) in values.into_iter().enumerate() {
+                for (gate, value) in kept.into_iter().enumerate() {
                     store(simd, &mut to[gate * units + unit..][..of_panel], value);
                 }
             }

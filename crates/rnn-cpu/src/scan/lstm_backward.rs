@@ -4,7 +4,7 @@ use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::prefetch::prefetch_all;
 use crate::scan::lstm::cell;
-use crate::simd::{activate, flush, load, slope, store};
+use crate::simd::{activate, flush, load, recall, slope, store};
 use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
@@ -46,26 +46,34 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     });
 }
 
-/// Computes one step of the LSTM cell backwards. The arguments are the gates' values i, f, g and o
-/// at step t, the cell state `c_before` of step t-1, and the gradients dh and dc of the states of
+/// Computes one step of the LSTM cell backwards. The arguments are what is kept of the gates i, f, g
+/// and o at step t, the cell state `c_before` of step t-1, and the gradients dh and dc of the states of
 /// step t. Returns the gradients dz of the four pre-activations, and the gradient of `c_before`
 /// through the cell.
 #[inline(always)]
 pub(crate) fn step<S: Simd>(
     s: S,
     gates: &LstmGates,
-    [i, f, g, o]: [S::f32s; VECTORS],
+    kept: [S::f32s; VECTORS],
     c_before: S::f32s,
     [dh, dc]: [S::f32s; 2],
 ) -> ([S::f32s; VECTORS], S::f32s) {
     let LstmGates { activation, recurrent_activation } = *gates;
-    let c_active = activate(s, activation, cell(s, [i, f, g], c_before));
-    let d = s.mul_add_e_f32s(s.mul_f32s(dh, o), slope(s, activation, c_active), dc);
+    let kinds = [recurrent_activation, recurrent_activation, activation, recurrent_activation];
+    let [i, f, g, o] = [
+        recall(s, kinds[0], kept[0]),
+        recall(s, kinds[1], kept[1]),
+        recall(s, kinds[2], kept[2]),
+        recall(s, kinds[3], kept[3]),
+    ];
+    let c = cell(s, [i, f, g], c_before);
+    let c_active = activate(s, activation, c);
+    let of_c = slope(s, activation, activation.kept(c, c_active));
+    let d = s.mul_add_e_f32s(s.mul_f32s(dh, o), of_c, dc);
     let mut dz =
         [s.mul_f32s(d, g), s.mul_f32s(d, c_before), s.mul_f32s(d, i), s.mul_f32s(dh, c_active)];
-    let kinds = [recurrent_activation, recurrent_activation, activation, recurrent_activation];
-    for ((dz, kind), gate) in dz.iter_mut().zip(kinds).zip([i, f, g, o]) {
-        *dz = flush(s, s.mul_f32s(*dz, slope(s, kind, gate)));
+    for ((dz, kind), kept) in dz.iter_mut().zip(kinds).zip(kept) {
+        *dz = flush(s, s.mul_f32s(*dz, slope(s, kind, kept)));
     }
     (dz, flush(s, s.mul_f32s(d, f)))
 }

@@ -76,7 +76,7 @@ fn scan<'a>(op: &SimpleRnn, x: InputProjection<'a>, matrix: usize, io: &mut Io<'
 
 fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let &[steps, batch, units] = io.dims(1) else { return };
-    let hidden = io.input(1);
+    let kept = io.input(1);
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
@@ -87,7 +87,7 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let [dz, dh] = [dz, dh].map(|data| split.split(data, units));
     let outputs = dz.into_par_iter().zip(dh);
     split.threads().zip(outputs).for_each(|(rows, (mut dz, state))| {
-        let direction = Direction::Backward { hidden, d_hidden, dz: &mut dz };
+        let direction = Direction::Backward { kept, d_hidden, dz: &mut dz };
         let (activation, panels) = (op.forward.activation, &panels);
         run_tiled(Scan { activation, panels, options, steps, rows, state, direction });
     });
@@ -98,8 +98,9 @@ enum Direction<'a, 'b> {
     /// h(t) = activation(x(t) + (h(t-1) d) U). `hidden` holds h of each step, and is empty if
     /// nobody reads it.
     Forward { x: InputProjection<'a>, hidden: &'b mut ThreadRows<'a> },
-    /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T).
-    Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut ThreadRows<'a> },
+    /// dz(t) = (dh + d_hidden(t)) activation'(z(t)), dh(t-1) = d (dz(t) U^T). `kept` is what is kept
+    /// of the activation.
+    Backward { kept: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut ThreadRows<'a> },
 }
 
 /// The rows of one thread.
@@ -253,7 +254,7 @@ impl Scan<'_, '_> {
         let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
         let is_active = self.options.any_unmasked(t, tile.rows);
-        let Direction::Backward { hidden, d_hidden, dz } = &mut self.direction else { return };
+        let Direction::Backward { kept, d_hidden, dz } = &mut self.direction else { return };
         for (r, row) in tile.rows.iter().enumerate() {
             let place = t * batch + row.index;
             let is_unmasked = self.options.is_unmasked(t, row.index);
@@ -264,9 +265,9 @@ impl Scan<'_, '_> {
                     let d = load(simd, &d[place * units + unit..][..width]);
                     store(simd, dh, simd.add_f32s(load(simd, dh), d));
                 }
-                let h = load(simd, &hidden[place * units + unit..][..width]);
+                let of_place = load(simd, &kept[place * units + unit..][..width]);
                 let dz = match is_unmasked {
-                    true => simd.mul_f32s(load(simd, dh), slope(simd, self.activation, h)),
+                    true => simd.mul_f32s(load(simd, dh), slope(simd, self.activation, of_place)),
                     false => simd.splat_f32s(0.0),
                 };
                 store(simd, &mut tile.left[at..at + width], flush(simd, dz));

@@ -253,7 +253,7 @@ pub fn metrics(golden: &Golden) {
     let (model, loss) = if width == 1 {
         (model.add(pass(Activation::Sigmoid)), nn::Loss::binary_crossentropy())
     } else {
-        let model = model.add(pass(Activation::Linear)).and_then(|m| m.add(Softmax));
+        let model = model.add(pass(Activation::Linear)).and_then(|m| m.add(Softmax::new()));
         (model, nn::Loss::categorical_crossentropy())
     };
     let model = model.expect("the layers fit");

@@ -1,6 +1,7 @@
 //! Our results beside Keras's, a test for each case and device: tests/golden/README.md says how
 //! they were made. `cargo test --test goldens -- recurrent::lstm` runs those whose names hold that.
 
+mod activations;
 mod batch_normalization;
 mod conv;
 mod fitting;
@@ -28,6 +29,8 @@ type Check = fn(&Golden);
 
 /// What is checked on every device: its name, its file under tests/golden, the check of a case.
 const CHECKS: &[(&str, &str, Check)] = &[
+    ("activations", "activations", activations::activations),
+    ("activations::layers", "activation_layers", activations::layers),
     ("batch_normalization", "batch_normalization", batch_normalization::batch_normalization),
     ("batch_normalization::zero_debias", "zero_debias", batch_normalization::zero_debias),
     ("conv::conv2d", "conv2d", conv::conv2d),

@@ -23,7 +23,7 @@ fn end(golden: &Golden, index: usize) -> (Loss, Dense) {
         _ => Loss::MeanSquaredError,
     };
     let activation: OutputActivation = match end[2].as_str() {
-        Some("softmax") => Softmax.into(),
+        Some("softmax") => Softmax::new().into(),
         Some("sigmoid") => Activation::Sigmoid.into(),
         _ => Activation::Linear.into(),
     };

@@ -36,9 +36,8 @@ fn stacks() -> Vec<(String, Model)> {
     let mut add = |name: &str, input: &[usize], class: &str, config: Value| {
         all.push((name.to_owned(), stack(input, &[(class, config)])));
     };
-    for activation in
-        ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_2018", "softmax"]
-    {
+    let elementwise = Activation::ALL.map(Activation::name);
+    for activation in elementwise.into_iter().chain(["softmax", "log_softmax", "glu"]) {
         let config = json!({"units": 4, "activation": activation});
         add(&format!("dense_{activation}"), &[5], "Dense", config);
     }
@@ -60,6 +59,17 @@ fn stacks() -> Vec<(String, Model)> {
                 "return_sequences": true, "go_backwards": true}),
         ),
         ("lstm_plain", "LSTM", json!({"units": 4, "use_bias": false, "activation": "relu"})),
+        (
+            "lstm_softsign",
+            "LSTM",
+            json!({"units": 4, "activation": "leaky_relu", "recurrent_activation": "softsign"}),
+        ),
+        ("simple_rnn_celu", "SimpleRNN", json!({"units": 4, "activation": "celu"})),
+        (
+            "gru_softplus",
+            "GRU",
+            json!({"units": 4, "activation": "elu", "recurrent_activation": "hard_sigmoid"}),
+        ),
         ("gru", "GRU", json!({"units": 4})),
         (
             "gru_reset_before",
@@ -126,6 +136,9 @@ fn stacks() -> Vec<(String, Model)> {
         let config = json!({"filters": 2, "kernel_size": 3, "strides": 2, "return_sequences": true,
             "go_backwards": true, "use_bias": false, "recurrent_activation": "hard_sigmoid"});
         add(&format!("conv_lstm{axes}d_back"), &film, &format!("ConvLSTM{axes}D"), config);
+        let config = json!({"filters": 2, "kernel_size": 2, "padding": "same",
+            "activation": "gelu", "recurrent_activation": "silu"});
+        add(&format!("conv_lstm{axes}d_gelu"), &film, &format!("ConvLSTM{axes}D"), config);
     }
     let config = json!({"filters": 3, "kernel_size": 3, "padding": "causal", "dilation_rate": 2});
     add("conv1d_causal", &[9, 2], "Conv1D", config);
@@ -149,6 +162,23 @@ fn stacks() -> Vec<(String, Model)> {
     add("permute_picture", &[4, 5, 3], "Permute", json!({"dims": [3, 1, 2]}));
     add("reshape", &[4, 3], "Reshape", json!({"target_shape": [2, -1]}));
     add("softmax", &[4, 3], "Softmax", json!({}));
+    add("softmax_rows", &[4, 3, 2], "Softmax", json!({"axis": 1}));
+    add("softmax_columns", &[4, 3, 2], "Softmax", json!({"axis": -2}));
+    for (i, config) in [
+        json!({}),
+        json!({"max_value": 0.5}),
+        json!({"negative_slope": 0.3}),
+        json!({"max_value": 0.5, "negative_slope": 0.3, "threshold": 0.25}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        add(&format!("relu_{i}"), &[4, 3], "ReLU", config);
+    }
+    add("leaky_relu", &[4, 3], "LeakyReLU", json!({"negative_slope": 0.2}));
+    add("elu", &[4, 3], "ELU", json!({"alpha": 1.5}));
+    add("prelu", &[4, 3], "PReLU", json!({}));
+    add("prelu_channels", &[4, 5, 3], "PReLU", json!({"shared_axes": [1, 2]}));
     add("activation", &[4, 3], "Activation", json!({"activation": "tanh"}));
     add("dropout", &[4, 3], "Dropout", json!({"rate": 0.5}));
     add("alpha_dropout", &[4, 3], "AlphaDropout", json!({"rate": 0.5}));

@@ -183,7 +183,8 @@ impl Maker {
     }
 
     fn activation(&mut self) -> &'static str {
-        let all = ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "softmax"];
+        let all =
+            ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "softmax", "gelu", "mish", "elu"];
         self.pick(&all)
     }
 

@@ -195,7 +195,14 @@ impl Argument for Activation {
             ("Sequential", Some(name)) => name.as_str()?,
             _ => class,
         };
-        let found = Self::ALL.into_iter().find(|activation| same_name(activation.name(), name))?;
+        if let Some(layer) = of_layer(class, &config) {
+            return layer;
+        }
+        let found = match name {
+            "swish" => Self::Silu,
+            "hard_swish" => Self::HardSilu,
+            name => Self::ALL.into_iter().find(|known| same_name(known.name(), name))?,
+        };
         match found {
             Self::HardSigmoid if dialect.before_keras_3() => Some(Self::HardSigmoid2018),
             found => Some(found),
@@ -205,9 +212,27 @@ impl Argument for Activation {
     fn write(&self, reader: Reader) -> Option<Value> {
         match (self, reader) {
             (Self::HardSigmoid2018, Reader::Keras) => Some(clipped_line(self.name())),
+            // Keras has no name for an argument of a function.
+            (Self::GeluTanh, Reader::Keras) => None,
             _ => Some(json!(self.name())),
         }
     }
+}
+
+/// The function of a layer that is given as an activation. Within, it is `None` where the layer's
+/// arguments are not those of a function.
+fn of_layer(class: &str, config: &Map<String, Value>) -> Option<Option<Activation>> {
+    let number = |name: &str| config.get(name).and_then(Value::as_f64).map(|n| n as f32);
+    let slope = number("negative_slope").or_else(|| number("alpha"));
+    let arguments = (slope, number("threshold").unwrap_or(0.0), number("max_value"));
+    Some(match (class, arguments) {
+        ("ReLU", (None | Some(0.0), 0.0, None)) => Some(Activation::Relu),
+        ("ReLU", (None | Some(0.0), 0.0, Some(6.0))) => Some(Activation::Relu6),
+        ("LeakyReLU", (Some(0.2), ..)) => Some(Activation::LeakyRelu),
+        ("ELU", (None | Some(1.0), ..)) => Some(Activation::Elu),
+        ("ReLU" | "LeakyReLU" | "ELU" | "PReLU", _) => None,
+        _ => return None,
+    })
 }
 
 /// clip(0.2 x + 0.5, 0, 1) in what Keras 3 has: any model is a function, thus an activation.

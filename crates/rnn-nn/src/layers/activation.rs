@@ -1,22 +1,29 @@
 use super::Softmax;
-use crate::layer::{Argument, Arguments, Dialect, ForwardContext, Reader, Value, class_and_config};
+use crate::layer::{
+    Argument, Arguments, Dialect, ForwardContext, Reader, Value, class_and_config, same_name,
+};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
 use rnn_formats::onnx::Attribute::Int;
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activate, Activation};
+use rnn_ops::{Activate, Activation, Binary, Columns, LogSoftmax};
 use serde_json::json;
 
 /// The activation of a layer's output, y = activation(x); as a layer of its own it is Keras's
-/// Activation (keras/src/layers/activations/activation.py). The output has the shape of the input.
-/// A mask is passed on.
+/// Activation (keras/src/layers/activations/activation.py). But for that of [`Self::Glu`], the
+/// output has the shape of the input. A mask is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputActivation {
     /// The function [`Activation`], applied to each element.
     Elementwise(Activation),
-    /// The softmax over the last axis, with the equation of the layer [`Softmax`].
-    Softmax,
+    /// The softmax, with the equation of the layer [`Softmax`].
+    Softmax(Softmax),
+    /// The logarithm of the softmax over the last axis: y_c = x_c - log(sum over k of exp(x_k)).
+    LogSoftmax,
+    /// The gated linear unit (Dauphin et al., 2017): `[.., 2 C]` -> `[.., C]`, y_c = x_c
+    /// sigmoid(x_(C + c)).
+    Glu,
 }
 
 impl Default for OutputActivation {
@@ -32,8 +39,8 @@ impl From<Activation> for OutputActivation {
 }
 
 impl From<Softmax> for OutputActivation {
-    fn from(_: Softmax) -> Self {
-        Self::Softmax
+    fn from(softmax: Softmax) -> Self {
+        Self::Softmax(softmax)
     }
 }
 
@@ -41,9 +48,36 @@ impl OutputActivation {
     /// Adds the activation to an ONNX graph.
     pub(super) fn apply_onnx(self, cx: &mut OnnxContext<'_>, x: &ValueName) -> ValueName {
         match self {
-            Self::Softmax => cx.node("Softmax", &[x], &[("axis", Int(-1))]),
             Self::Elementwise(activation) => cx.elementwise(activation, x),
+            Self::Softmax(softmax) => softmax.apply_onnx(cx, x),
+            Self::LogSoftmax => cx.node("LogSoftmax", &[x], &[("axis", Int(-1))]),
+            Self::Glu => {
+                let parts = cx.graph.node_with_outputs("Split", &[x], 2, &[("axis", Int(-1))]);
+                let gate = cx.node("Sigmoid", &[&parts[1]], &[]);
+                cx.node("Mul", &[&parts[0], &gate], &[])
+            }
         }
+    }
+
+    /// Returns the shape of the output of the layer `class`, whose activation has an input of the
+    /// shape `z`.
+    ///
+    /// # Errors
+    /// Fails if the activation does not take that shape.
+    pub(super) fn shape(
+        self,
+        class: &'static str,
+        mut z: Vec<usize>,
+    ) -> Result<Vec<usize>, LayerError> {
+        match self {
+            Self::Softmax(softmax) => softmax.check(class, &z)?,
+            Self::Glu => match z.last_mut().filter(|features| features.is_multiple_of(2)) {
+                Some(features) => *features /= 2,
+                None => return Err(LayerError::new(class, "an even number of features", &z)),
+            },
+            Self::Elementwise(_) | Self::LogSoftmax => {}
+        }
+        Ok(z)
     }
 
     /// Adds the activation as an op of its own, so that a loss can take its input.
@@ -55,7 +89,15 @@ impl OutputActivation {
         match self {
             Self::Elementwise(Activation::Linear) => Ok(z),
             Self::Elementwise(activation) => cx.graph.apply(Activate(activation), &[z]),
-            Self::Softmax => cx.graph.apply(ops::Softmax, &[z]),
+            Self::Softmax(softmax) => softmax.apply(cx, z),
+            Self::LogSoftmax => cx.graph.apply(LogSoftmax, &[z]),
+            Self::Glu => {
+                let width = cx.graph.shape(z).last() / 2;
+                let value = cx.graph.apply(Columns { start: 0, width }, &[z])?;
+                let gate = cx.graph.apply(Columns { start: width, width }, &[z])?;
+                let gate = cx.graph.apply(Activate(Activation::Sigmoid), &[gate])?;
+                cx.graph.apply(Binary::Mul, &[value, gate])
+            }
         }
     }
 }
@@ -66,7 +108,7 @@ impl Layer for OutputActivation {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        Ok(input.to_vec())
+        self.shape("Activation", input.to_vec())
     }
 
     fn forward(
@@ -90,20 +132,25 @@ impl Layer for OutputActivation {
 
 impl Argument for OutputActivation {
     fn supported() -> String {
-        format!("{}, softmax", Activation::supported())
+        format!("{}, softmax, log_softmax, glu", Activation::supported())
     }
 
     fn read(value: &serde_json::Value, dialect: Dialect) -> Option<Self> {
-        match class_and_config(value) {
-            Some(("softmax", _)) => Some(Softmax.into()),
-            _ => Activation::read(value, dialect).map(Self::from),
+        let named = |name| class_and_config(value).is_some_and(|(class, _)| same_name(class, name));
+        match () {
+            () if named("softmax") => Softmax::read(value, dialect).map(Self::from),
+            () if named("log_softmax") => Some(Self::LogSoftmax),
+            () if named("glu") => Some(Self::Glu),
+            () => Activation::read(value, dialect).map(Self::from),
         }
     }
 
     fn write(&self, reader: Reader) -> Option<serde_json::Value> {
         match self {
-            Self::Softmax => Some(json!("softmax")),
             Self::Elementwise(activation) => activation.write(reader),
+            Self::Softmax(softmax) => softmax.write(reader),
+            Self::LogSoftmax => Some(json!("log_softmax")),
+            Self::Glu => Some(json!("glu")),
         }
     }
 }

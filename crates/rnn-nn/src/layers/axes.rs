@@ -1,9 +1,47 @@
 //! The axes of a model's tensors in a graph: of two and more axes of a sample, the first stands in
 //! front of the batch.
 
-use crate::layer::{ForwardContext, Value};
+use crate::ConfigError;
+use crate::layer::{Arguments, ForwardContext, Value};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, TransposeLeading};
+
+/// The place of an axis of an example of `rank` axes, of which the batch is none; a negative axis
+/// counts from the last.
+pub(super) fn place(axis: isize, rank: usize) -> Option<usize> {
+    let place = if axis < 0 { axis + rank as isize } else { axis };
+    usize::try_from(place).ok().filter(|&place| place < rank)
+}
+
+/// An axis as Keras and ONNX count, which count the batch.
+pub(super) struct AxisArgument(pub isize);
+
+impl AxisArgument {
+    /// Counts the batch.
+    pub fn of(axis: isize) -> Self {
+        Self(if axis < 0 { axis } else { axis + 1 })
+    }
+
+    /// Does not count the batch; `None` for the batch itself.
+    pub fn place(&self) -> Option<isize> {
+        match self.0 {
+            0 => None,
+            axis => Some(if axis < 0 { axis } else { axis - 1 }),
+        }
+    }
+
+    /// Visits the argument `axis`, whose value does not count the batch.
+    ///
+    /// # Errors
+    /// Fails if it is the batch.
+    pub fn visit(a: &mut Arguments<'_>, axis: &mut isize) -> Result<(), ConfigError> {
+        let mut counted = Self::of(*axis);
+        a.optional("axis", &mut counted.0)?;
+        let refuse = || a.refuse("axis", &0.into(), "other axes than the batch".into());
+        *axis = counted.place().ok_or_else(refuse)?;
+        Ok(())
+    }
+}
 
 /// The shape of one example of a tensor in a graph, in Keras's order.
 pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {

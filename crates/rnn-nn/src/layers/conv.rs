@@ -126,7 +126,8 @@ impl<const N: usize> Layer for Conv<N> {
         let results = extents.and_then(|extents| self.spatial.results(extents));
         let expected = "as many axes as its windows, as long as they are, and channels";
         let misfit = || LayerError::new(self.class(), expected, input);
-        Ok([results.ok_or_else(misfit)?, vec![self.filters]].concat())
+        let z = [results.ok_or_else(misfit)?, vec![self.filters]].concat();
+        self.activation.shape(self.class(), z)
     }
 
     fn forward(

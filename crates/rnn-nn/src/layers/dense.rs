@@ -84,7 +84,7 @@ impl Layer for Dense {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input.split_last() {
-            Some((_, rest)) => Ok([rest, &[self.units]].concat()),
+            Some((_, rest)) => self.activation.shape("Dense", [rest, &[self.units]].concat()),
             None => Err(LayerError::new("Dense", "[.., F]", &[])),
         }
     }

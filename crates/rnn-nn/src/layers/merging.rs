@@ -1,3 +1,4 @@
+use super::axes::{AxisArgument, place};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
@@ -164,8 +165,7 @@ impl Concatenate {
     }
 
     fn place(&self, rank: usize) -> Option<usize> {
-        let place = if self.axis < 0 { self.axis + rank as isize } else { self.axis };
-        usize::try_from(place).ok().filter(|&place| place < rank)
+        place(self.axis, rank)
     }
 
     /// The shape of the output.
@@ -264,20 +264,12 @@ impl Layer for Concatenate {
     }
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
-        // Keras and ONNX count the batch.
-        let axis = if self.axis < 0 { self.axis } else { self.axis + 1 };
+        let axis = AxisArgument::of(self.axis).0;
         Ok(vec![cx.node_of_inputs("Concat", &[("axis", Int(axis as i64))])])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        // Keras counts the batch.
-        let mut axis = if self.axis < 0 { self.axis } else { self.axis + 1 };
-        a.optional("axis", &mut axis)?;
-        if axis == 0 {
-            return Err(a.refuse("axis", &0.into(), "other axes than the batch".into()));
-        }
-        self.axis = if axis < 0 { axis } else { axis - 1 };
-        Ok(())
+        AxisArgument::visit(a, &mut self.axis)
     }
 }
 

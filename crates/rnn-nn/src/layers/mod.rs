@@ -49,8 +49,10 @@ mod masking;
 mod merging;
 mod noise;
 mod normalization;
+mod p_relu;
 mod permute;
 mod pool;
+mod rectifiers;
 mod recurrence;
 mod recurrent;
 mod repeat_vector;
@@ -84,12 +86,14 @@ pub use masking::Masking;
 pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
 pub use noise::{AlphaDropout, GaussianDropout, GaussianNoise};
 pub use normalization::Normalization;
+pub use p_relu::PRelu;
 pub use permute::Permute;
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
     GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
 };
+pub use rectifiers::{Elu, LeakyRelu, Relu};
 pub use recurrence::Recurred;
 pub use recurrent::Recurrent;
 pub use repeat_vector::RepeatVector;
@@ -134,6 +138,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("Dense", || Box::new(Dense::new(1, Activation::Linear))),
     ("Dot", || Box::new(Dot::new([-1, -1]))),
     ("Dropout", || Box::new(Dropout::new(0.0))),
+    ("ELU", || Box::new(Elu::new())),
     ("Embedding", || Box::new(Embedding::new(1, 1))),
     ("Flatten", || Box::new(Flatten)),
     ("GRU", || Box::new(Gru::new(1))),
@@ -148,6 +153,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("Identity", || Box::new(Identity)),
     ("LSTM", || Box::new(Lstm::new(1))),
     ("LayerNormalization", || Box::new(LayerNormalization::new())),
+    ("LeakyReLU", || Box::new(LeakyRelu::new())),
     ("Masking", || Box::new(Masking::new(0.0))),
     ("MaxPooling1D", || Box::new(MaxPooling1D(2))),
     ("MaxPooling2D", || Box::new(MaxPooling2D(2))),
@@ -156,12 +162,14 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("Minimum", || Box::new(Minimum())),
     ("Multiply", || Box::new(Multiply())),
     ("Normalization", || Box::new(Normalization::new())),
+    ("PReLU", || Box::new(PRelu::new())),
     ("Permute", || Box::new(Permute::new([]))),
+    ("ReLU", || Box::new(Relu::new())),
     ("RepeatVector", || Box::new(RepeatVector::new(1))),
     ("Rescaling", || Box::new(Rescaling::new(1.0, 0.0))),
     ("Reshape", || Box::new(Reshape::new([]))),
     ("SimpleRNN", || Box::new(SimpleRnn::new(1))),
-    ("Softmax", || Box::new(Softmax)),
+    ("Softmax", || Box::new(Softmax::new())),
     ("SpatialDropout1D", || Box::new(SpatialDropout1D::new(0.0))),
     ("SpatialDropout2D", || Box::new(SpatialDropout2D::new(0.0))),
     ("SpatialDropout3D", || Box::new(SpatialDropout3D::new(0.0))),

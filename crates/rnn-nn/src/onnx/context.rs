@@ -2,9 +2,8 @@
 
 use crate::error::ExportError;
 use rnn_core::{HostTensor, Shape};
-use rnn_formats::onnx::Attribute::{Float, Ints};
+use rnn_formats::onnx::Attribute::Ints;
 use rnn_formats::onnx::{Attribute, Graph, ValueName};
-use rnn_ops::Activation;
 use std::collections::HashMap;
 
 /// A value of an ONNX graph, with its extents.
@@ -129,20 +128,6 @@ impl OnnxContext<'_> {
         let dims: Vec<i64> = [-1].into_iter().chain(dims.iter().map(|&d| d as i64)).collect();
         let shape = self.graph.ints("shape", &dims);
         self.node("Reshape", &[x, &shape], &[])
-    }
-
-    /// Adds `activation` of each element of x, and returns the result. For the linear activation no
-    /// node is added, and x itself is returned.
-    pub fn elementwise(&mut self, activation: Activation, x: &ValueName) -> ValueName {
-        let attributes = |alpha| [("alpha", Float(alpha)), ("beta", Float(0.5))];
-        match activation {
-            Activation::Linear => x.clone(),
-            Activation::Relu => self.node("Relu", &[x], &[]),
-            Activation::Sigmoid => self.node("Sigmoid", &[x], &[]),
-            Activation::Tanh => self.node("Tanh", &[x], &[]),
-            Activation::HardSigmoid => self.node("HardSigmoid", &[x], &attributes(1.0 / 6.0)),
-            Activation::HardSigmoid2018 => self.node("HardSigmoid", &[x], &attributes(0.2)),
-        }
     }
 
     /// Adds a transposition of x and returns the result, whose axis i is axis `order[i]` of x; axis

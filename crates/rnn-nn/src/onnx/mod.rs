@@ -1,6 +1,7 @@
 //! Parts of ONNX graphs that layers are made of: the context in which a layer adds its operators
 //! ([`Layer::onnx`](crate::Layer::onnx)), windows, and recurrences.
 
+mod activations;
 mod context;
 pub(crate) mod conv_lstm;
 mod recurrence;

@@ -4,6 +4,7 @@
 //! take time-major sequences `[T, B, F]`, and one direction leads all else.
 
 use super::OnnxContext;
+use super::activations::of_recurrence;
 use crate::error::ExportError;
 use rnn_core::HostTensor;
 use rnn_formats::onnx::Attribute::{self, Floats, Int, Text, Texts};
@@ -82,7 +83,7 @@ impl OnnxCell {
                 operands.push(cx.node("Unsqueeze", &[&state.value, &direction], &[]));
             }
         }
-        let mut attributes = self.activations();
+        let mut attributes = self.activations(cx)?;
         let direction = if options.go_backwards { "reverse" } else { "forward" };
         attributes.push(("direction", Text(direction.into())));
         attributes.push(("hidden_size", Int(options.units as i64)));
@@ -119,28 +120,28 @@ impl OnnxCell {
         cx.tensor([1, 2 * width], values)
     }
 
-    /// The activations by ONNX's names, and the numbers that HardSigmoid and Affine are scaled by.
-    fn activations(&self) -> Vec<(&'static str, Attribute)> {
+    /// The activations by ONNX's names, and the numbers that some of them are scaled by.
+    fn activations(
+        &self,
+        cx: &OnnxContext<'_>,
+    ) -> Result<Vec<(&'static str, Attribute)>, ExportError> {
         let (mut names, mut alphas, mut betas) = (vec![], vec![], vec![]);
-        for activation in &self.activations {
-            let (name, scaled) = match activation {
-                Activation::Tanh => ("Tanh", None),
-                Activation::Sigmoid => ("Sigmoid", None),
-                Activation::Relu => ("Relu", None),
-                Activation::Linear => ("Affine", Some((1.0, 0.0))),
-                Activation::HardSigmoid => ("HardSigmoid", Some((1.0 / 6.0, 0.5))),
-                Activation::HardSigmoid2018 => ("HardSigmoid", Some((0.2, 0.5))),
-            };
+        for &activation in &self.activations {
+            let known = of_recurrence(activation);
+            let refuse = || cx.refuse(format!("the activation {}", activation.name()));
+            let (name, alpha, beta) = known.ok_or_else(refuse)?;
             names.push(name.to_owned());
-            alphas.extend(scaled.map(|(alpha, _)| alpha));
-            betas.extend(scaled.map(|(_, beta)| beta));
+            alphas.extend(alpha);
+            betas.extend(beta);
         }
         let mut attributes = vec![("activations", Texts(names))];
         if !alphas.is_empty() {
             attributes.push(("activation_alpha", Floats(alphas)));
+        }
+        if !betas.is_empty() {
             attributes.push(("activation_beta", Floats(betas)));
         }
-        attributes
+        Ok(attributes)
     }
 }
 

@@ -18,8 +18,8 @@ use rnn_graph::{
 ///
 /// with the symbols of [`ConvLstm`]. Where an item is masked, dz = 0, and dh and dc stay.
 ///
-/// Inputs: the gates `[T B, D, H, W, 4F]`, U `[taps, F, 4F]`, c(t-1) `[T B, D, H, W, F]`; then, if
-/// present, the mask u32 `[T, B]`, the dropout factors `[4 B, D, H, W, F]`, the gradient of h
+/// Inputs: what is kept of the gates `[T B, D, H, W, 4F]`, U `[taps, F, 4F]`, c(t-1)
+/// `[T B, D, H, W, F]`; then, if present, the mask u32 `[T, B]`, the dropout factors `[4 B, D, H, W, F]`, the gradient of h
 /// `[T B, D, H, W, F]` and the gradient of the final state `[2 B, D, H, W, F]`. Outputs: dz
 /// `[T B, D, H, W, 4F]`, which overwrites the gates and is the gradient of x; and the gradient of
 /// the initial state `[2 B, D, H, W, F]`.

@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         ([1, 5, 4], 2, 3, 3, [1, 3, 3], some(false, false, true), Activation::Tanh),
         ([1, 1, 9], 2, 2, 3, [1, 1, 3], all, Activation::Tanh),
         ([3, 4, 3], 2, 2, 2, [3, 2, 3], all, Activation::Tanh),
+        ([1, 3, 2], 2, 2, 2, [1, 3, 2], all, Activation::Gelu),
         ([1, 9, 9], 2, 17, 2, [1, 3, 3], some(true, false, false), Activation::Tanh),
     ] {
         let shapes = sizes.map(|size| (size, 1, 1));

@@ -33,8 +33,8 @@ use rnn_graph::{
 /// [`ScanInputs`], in other shapes: the state `[2 B, D, H, W, F]` (h, then c), the mask u32
 /// `[T, B]`, the dropout factors `[4 B, D, H, W, F]`.
 ///
-/// Outputs: h `[T B, D, H, W, F]`; the gates `[T B, D, H, W, 4F]`, which overwrite x; c(t-1)
-/// `[T B, D, H, W, F]`; and the final state `[2 B, D, H, W, F]`. Gates and c(t-1) are for the
+/// Outputs: h `[T B, D, H, W, F]`; what is kept of the gates `[T B, D, H, W, 4F]`
+/// ([`Activation::kept`](crate::Activation::kept)), which overwrites x; c(t-1) `[T B, D, H, W, F]`; and the final state `[2 B, D, H, W, F]`. Gates and c(t-1) are for the
 /// backward pass; gradients flow through h and the final state. All sequences may have half
 /// precision; sums and the state have single precision.
 #[derive(Clone, Debug)]
@@ -178,12 +178,13 @@ impl Definition for ConvLstm {
                     });
                     let at = pixel * filters + j;
                     c[t * per_step + at] = c_last[at];
-                    let mut values = [F::zero(); 4];
+                    let mut kept = [F::zero(); 4];
                     if is_unmasked(mask, t * e.step.items + item) {
-                        values = self.gates.values(z);
+                        let values = self.gates.values(z);
                         [h_last[at], c_last[at]] = self.gates.step(values, c_last[at]);
+                        kept = self.gates.kept(z, values);
                     }
-                    for (gate, value) in values.into_iter().enumerate() {
+                    for (gate, value) in kept.into_iter().enumerate() {
                         gates[(row * 4 + gate) * filters + j] = value;
                     }
                     h[t * per_step + at] = h_last[at];

@@ -75,11 +75,11 @@ fn functions() -> Vec<Case> {
         let name = activation.name();
         let op = ActivateBackward(activation);
         let values = vec![of(GATE, &shape), of(STATE, &shape)];
-        cases.push(Case::new(
-            format!("activation {name} extremes"),
-            Activate(activation),
-            vec![x()],
-        ));
+        // In f32 e^104 is infinite.
+        if activation != Activation::Exponential {
+            let name = format!("activation {name} extremes");
+            cases.push(Case::new(name, Activate(activation), vec![x()]));
+        }
         cases.push(Case::new(format!("activation_backward {name} extremes"), op, values));
     }
     let op = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };

@@ -71,25 +71,25 @@ impl Definition for GruBackward {
                 (0..hidden).map(|k| d[at(gate, k)] * ut[(gate * hidden + k) * hidden + j]).sum()
             };
             for j in 0..hidden {
-                let (z, r, g) = (part(0, j), part(1, j), part(2, j));
-                dx[at(0, j)] = dh[e(j)] * (part(3, j) - g) * rec.slope(z);
-                dx[at(2, j)] = dh[e(j)] * (F::one() - z) * act.slope(g);
+                let (z, g) = (rec.recall(part(0, j)), act.recall(part(2, j)));
+                dx[at(0, j)] = dh[e(j)] * (part(3, j) - g) * rec.slope(part(0, j));
+                dx[at(2, j)] = dh[e(j)] * (F::one() - z) * act.slope(part(2, j));
                 if reset_after {
-                    dx[at(1, j)] = dx[at(2, j)] * part(4, j) * rec.slope(r);
+                    dx[at(1, j)] = dx[at(2, j)] * part(4, j) * rec.slope(part(1, j));
                 }
             }
             for j in 0..hidden {
-                let r = part(1, j);
+                let [z, r] = [0, 1].map(|gate| rec.recall(part(gate, j)));
                 let mut passed = F::zero();
                 if !reset_after {
                     let p = factor(2, j) * back(dx, 2, j);
-                    dx[at(1, j)] = p * part(3, j) * rec.slope(r);
+                    dx[at(1, j)] = p * part(3, j) * rec.slope(part(1, j));
                     passed = p * r;
                 }
                 da[at(0, j)] = dx[at(0, j)];
                 da[at(1, j)] = dx[at(1, j)];
                 da[at(2, j)] = if reset_after { dx[at(2, j)] * r } else { dx[at(2, j)] };
-                dh[e(j)] = dh[e(j)] * part(0, j) + passed;
+                dh[e(j)] = dh[e(j)] * z + passed;
             }
             for j in 0..hidden {
                 let gates = if reset_after { 3 } else { 2 };

@@ -32,7 +32,8 @@ use rnn_graph::{
 /// `[H, 3H]`; b `[3H]` if `bias`; then those of [`ScanInputs`], with a state `[1, B, H]`.
 ///
 /// Outputs: h `[T, B, H]`, whose last step is the final state; and the values that the backward
-/// pass needs, `[T, B, 5H]`: z, r, g, h(t-1), then a_h with `reset_after` or r h(t-1) d_h without.
+/// pass needs, `[T, B, 5H]`: what is kept of z, r and g ([`Activation::kept`]), h(t-1), then a_h
+/// with `reset_after` or r h(t-1) d_h without.
 /// Gradients flow through h.
 #[derive(Clone, Debug)]
 pub struct Gru {
@@ -85,28 +86,30 @@ impl Definition for Gru {
                 let sum: F = (0..hidden).map(|k| seen(gate, row, k) * weight(gate, k, j)).sum();
                 sum + bias.map_or(F::zero(), |b| b[gate * hidden + j])
             };
-            let gate =
-                |g: usize, row: usize, j: usize| rec.apply(input(g, row, j) + product(g, row, j));
-            let passed = |row: usize, k: usize| gate(1, row, k) * seen(2, row, k);
+            let sum = |g: usize, row: usize, j: usize| input(g, row, j) + product(g, row, j);
+            let passed = |row: usize, k: usize| rec.apply(sum(1, row, k)) * seen(2, row, k);
             for row in 0..batch {
                 let resets: Vec<F> = match self.reset_after {
                     true => vec![],
                     false => (0..hidden).map(|k| passed(row, k)).collect(),
                 };
                 for j in 0..hidden {
-                    let (z, r) = (gate(0, row, j), gate(1, row, j));
-                    let (inner, kept) = if self.reset_after {
+                    let sums = [sum(0, row, j), sum(1, row, j)];
+                    let [z, r] = sums.map(|sum| rec.apply(sum));
+                    let (inner, passed_on) = if self.reset_after {
                         let inner = product(2, row, j);
                         (r * inner, inner)
                     } else {
                         let sum = (0..hidden).map(|k| resets[k] * weight(2, k, j)).sum();
                         (sum, resets[j])
                     };
-                    let g = act.apply(input(2, row, j) + inner);
+                    let sum = input(2, row, j) + inner;
+                    let g = act.apply(sum);
                     let e = row * hidden + j;
                     let mut values = [F::zero(); 5];
                     if is_unmasked(mask, t * batch + row) {
-                        values = [z, r, g, before[e], kept];
+                        let [z_kept, r_kept] = [rec.kept(sums[0], z), rec.kept(sums[1], r)];
+                        values = [z_kept, r_kept, act.kept(sum, g), before[e], passed_on];
                         last[e] = z * before[e] + (F::one() - z) * g;
                     }
                     for (part, value) in values.into_iter().enumerate() {

@@ -21,7 +21,7 @@ use rnn_graph::{
 /// i, f, g, o, U, the dropout factors d and the size H are as in [`Lstm`]; act and rec are its
 /// `activation` and `recurrent_activation`. Where a row is masked, dz = 0, and dh and dc stay.
 ///
-/// Inputs: the gates i, f, g, o `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`; then, if
+/// Inputs: what is kept of the gates i, f, g, o `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`; then, if
 /// present, the mask, the dropout factors, the gradient of h `[T, B, H]` and the gradient of the
 /// final state `[2, B, H]`. Outputs: dz `[T, B, 4H]`, which overwrites the gates and is the
 /// gradient of x; and the gradient of the initial state `[2, B, H]`.
@@ -61,12 +61,12 @@ impl Definition for LstmBackward {
             for e in 0..per_step {
                 let (row, j) = (e / hidden, e % hidden);
                 let place = t * batch + row;
-                let values = [0, 1, 2, 3].map(|gate| dz[(place * 4 + gate) * hidden + j]);
+                let kept = [0, 1, 2, 3].map(|gate| dz[(place * 4 + gate) * hidden + j]);
                 dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
                 let mut dz_gates = [F::zero(); 4];
                 if is_unmasked(mask, place) {
                     let c_before = c[t * per_step + e];
-                    (dz_gates, dc[e]) = self.forward.gates.back(values, c_before, [dh[e], dc[e]]);
+                    (dz_gates, dc[e]) = self.forward.gates.back(kept, c_before, [dh[e], dc[e]]);
                 }
                 for (gate, value) in dz_gates.into_iter().enumerate() {
                     dz[(place * 4 + gate) * hidden + j] = value;

@@ -20,6 +20,11 @@ pub fn cases() -> Vec<Case> {
         hard(Activation::HardSigmoid, ScanInputs { state: true, ..plain }),
         hard(Activation::HardSigmoid2018, full),
         lstm(Activation::Relu, Activation::Sigmoid, ScanInputs { state: true, ..plain }),
+        // Activations of which the value is kept, and some that keep their input.
+        lstm(Activation::Elu, Activation::Softsign, full),
+        lstm(Activation::Gelu, Activation::Silu, full),
+        lstm(Activation::Mish, Activation::Sigmoid, plain),
+        lstm(Activation::Tanh, Activation::HardSilu, plain),
     ];
     for op in variants {
         for (t, b, h) in [(1, 1, 1), (3, 5, 7), (4, 2, 33)] {
@@ -49,6 +54,22 @@ pub fn cases() -> Vec<Case> {
         samples.extend(d_hidden.then(|| Sample::Normal(vec![t, b, h])));
         samples.extend(d_last.then(|| Sample::Normal(vec![2, b, h])));
         let name = format!("lstm backward{inner} {d_hidden} {d_last}");
+        cases.push(Case::new(name, op, samples).tolerance(1e-5));
+    }
+    for (activation, recurrent_activation) in
+        [(Activation::Gelu, Activation::Silu), (Activation::Selu, Activation::GeluTanh)]
+    {
+        let (t, b, h) = (3, 5, 12);
+        let forward = lstm(activation, recurrent_activation, full);
+        let op = LstmBackward { forward, d_hidden: true, d_last: true };
+        let mut samples = vec![
+            Sample::Uniform(vec![t, b, 4 * h], -3.0, 3.0),
+            Sample::Uniform(vec![4 * h, h], -0.2, 0.2),
+            Sample::Uniform(vec![t, b, h], -1.0, 1.0),
+        ];
+        samples.extend(scan_samples(ScanInputs { state: false, ..full }, [2, t, b, h], 4));
+        samples.extend([Sample::Normal(vec![t, b, h]), Sample::Normal(vec![2, b, h])]);
+        let name = format!("lstm backward {} {}", activation.name(), recurrent_activation.name());
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
     cases.extend(half_cases());

@@ -33,9 +33,10 @@ use rnn_graph::{
 /// Inputs: x `[T, B, 4H]`, the layer's input after the product with the kernel and the bias; U
 /// `[H, 4H]`; then those of [`ScanInputs`], with a state `[2, B, H]`: h, then c.
 ///
-/// Outputs: h `[T, B, H]`; the gates i, f, g, o `[T, B, 4H]`, also of masked rows, which overwrite
-/// x; c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gates and c(t-1) are for the backward
-/// pass; gradients flow through h and the final state. All sequences may have half precision; sums
+/// Outputs: h `[T, B, H]`; what is kept of the gates i, f, g, o `[T, B, 4H]`
+/// ([`Activation::kept`](crate::Activation::kept)), also of masked rows, which overwrites x; c(t-1)
+/// `[T, B, H]`; and the final state `[2, B, H]`. Gates and c(t-1) are for the backward pass;
+/// gradients flow through h and the final state. All sequences may have half precision; sums
 /// and the state have single precision.
 #[derive(Clone, Debug)]
 pub struct Lstm {
@@ -81,12 +82,13 @@ impl Definition for Lstm {
                     gates[(t * batch + row) * 4 * hidden + column] + product
                 });
                 c[t * per_step + e] = c_last[e];
-                let mut values = [F::zero(); 4];
+                let mut kept = [F::zero(); 4];
                 if is_unmasked(mask, t * batch + row) {
-                    values = self.gates.values(z);
-                    [h_last[e], c_last[e]] = self.gates.step(values, c_last[e]);
+                    let gates = self.gates.values(z);
+                    [h_last[e], c_last[e]] = self.gates.step(gates, c_last[e]);
+                    kept = self.gates.kept(z, gates);
                 }
-                for (gate, value) in values.into_iter().enumerate() {
+                for (gate, value) in kept.into_iter().enumerate() {
                     gates[((t * batch + row) * 4 + gate) * hidden + j] = value;
                 }
                 h[t * per_step + e] = h_last[e];

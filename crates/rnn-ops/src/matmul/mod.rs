@@ -284,7 +284,12 @@ impl Op for Matmul {
         let Some(mut g) = gradients[0] else { return Ok(vec![None; operands.inputs.len()]) };
         let (a, b, y) = (operands.inputs[0], operands.inputs[1], operands.outputs[0]);
         if self.activation != Activation::Linear {
-            g = graph.apply(ActivateBackward(self.activation), &[y, g])?;
+            let mut kept = y;
+            if self.activation.keeps_input() {
+                let sums = Self { activation: Activation::Linear, ..self.clone() };
+                kept = graph.apply(sums, &operands.inputs)?;
+            }
+            g = graph.apply(ActivateBackward(self.activation), &[kept, g])?;
         }
         let product =
             |transpose_a, transpose_b| Matmul { transpose_a, transpose_b, ..Self::default() };

@@ -11,12 +11,13 @@ use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorT
 ///
 /// ```text
 /// dh += d_hidden(t)
-/// dz(t) = dh activation'(h(t)),  dh(t-1) = d (dz(t) U^T)
+/// dz(t) = dh activation'(z(t)),  dh(t-1) = d (dz(t) U^T)
 /// ```
 ///
-/// with the dropout factors d, else 1. Where a row is masked, dz = 0, and dh stays.
+/// with the pre-activations z(t), and the dropout factors d, else 1. Where a row is masked, dz = 0, and dh stays.
 ///
-/// Inputs: U transposed `[H, H]`, h `[T, B, H]`; then, if present, the mask, the dropout factors,
+/// Inputs: U transposed `[H, H]`; what is kept for the gradient `[T, B, H]`, which is h, or z where
+/// the activation keeps its input ([`Activation::keeps_input`](crate::Activation::keeps_input)); then, if present, the mask, the dropout factors,
 /// the gradient of h `[T, B, H]` and the gradient of the final state `[1, B, H]`. Outputs: dz
 /// `[T, B, H]`, which is the gradient of x, and the gradient of the initial state `[1, B, H]`.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl SimpleRnnBackward {
 impl Definition for SimpleRnnBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let &[steps, batch, hidden] = io.dims(1) else { return };
-        let (ut, h) = (io.input(0), io.input(1));
+        let (ut, kept) = (io.input(0), io.input(1));
         let [mask, rest @ ..] = self.optional();
         let mask = mask.map(|p| io.uints(p));
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
@@ -53,7 +54,7 @@ impl Definition for SimpleRnnBackward {
             let active = |e: usize| is_unmasked(mask, t * batch + e / hidden);
             for e in 0..per_step {
                 dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[step + e]);
-                let slope = self.forward.activation.slope(h[step + e]);
+                let slope = self.forward.activation.slope(kept[step + e]);
                 dz[step + e] = if active(e) { dh[e] * slope } else { F::zero() };
             }
             for e in (0..per_step).filter(|&e| active(e)) {

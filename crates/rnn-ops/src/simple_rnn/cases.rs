@@ -11,6 +11,10 @@ pub fn cases() -> Vec<Case> {
         (Activation::Tanh, full),
         (Activation::Relu, ScanInputs { state: true, ..plain }),
         (Activation::Tanh, ScanInputs { mask: true, ..plain }),
+        (Activation::Softplus, plain),
+        // They keep their input.
+        (Activation::Gelu, plain),
+        (Activation::Silu, full),
     ] {
         for (t, b, h) in [(1, 1, 1), (3, 5, 7), (4, 2, 33)] {
             let mut inputs =
@@ -39,6 +43,15 @@ pub fn cases() -> Vec<Case> {
     {
         cases.push(backward(inputs, d_hidden, d_last, [3, 6, 40]));
     }
+    let forward = SimpleRnn { activation: Activation::Gelu, inputs: plain };
+    let op = SimpleRnnBackward { forward, d_hidden: true, d_last: true };
+    let samples = vec![
+        Sample::Uniform(vec![40, 40], -0.2, 0.2),
+        Sample::Uniform(vec![3, 6, 40], -4.0, 4.0),
+        Sample::Normal(vec![3, 6, 40]),
+        Sample::Normal(vec![1, 6, 40]),
+    ];
+    cases.push(Case::new("simple rnn backward gelu", op, samples).tolerance(1e-5));
     // The widest scan; then step by step.
     let sizes = [(2, 4, 256), (3, 5, 270)];
     for (inputs, (t, b, h)) in sizes.into_iter().flat_map(|size| [(plain, size), (full, size)]) {

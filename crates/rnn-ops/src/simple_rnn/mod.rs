@@ -8,7 +8,10 @@ use crate::recurrent::cell_kernels::{CellKernels, Direction, Scan};
 use crate::recurrent::{
     ScanInputs, copy_or_zero, extents, is_unmasked, optional_inputs, recurrent_gradient,
 };
-use crate::{Activation, Definition, SimpleRnnBackward, TransposeLeading};
+use crate::{
+    Activation, Binary, Cast, Definition, DropoutMatmul, Matmul, Pad, SimpleRnnBackward,
+    TransposeLeading,
+};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId, TensorType,
@@ -34,6 +37,50 @@ pub struct SimpleRnn {
     pub activation: Activation,
     /// The optional inputs after x and U.
     pub inputs: ScanInputs,
+}
+
+impl SimpleRnn {
+    /// Adds x(t) + (h(t-1) d) U of all steps, and returns it. It is computed again for a backward
+    /// pass whose activation keeps its input, since the forward pass stores h alone.
+    fn pre_activations(&self, graph: &mut Graph, operands: &Operands) -> Result<TensorId, OpError> {
+        let [state, _, dropout] =
+            self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
+        let (mut x, mut hidden) = (operands.inputs[0], operands.outputs[0]);
+        let stored = graph[hidden].ty.dtype;
+        let [steps, batch, units] = dims(&graph[hidden].ty)?;
+        if stored == DType::F16 {
+            x = graph.apply(Cast(DType::F32), &[x])?;
+            hidden = graph.apply(Cast(DType::F32), &[hidden])?;
+        }
+        // h(t-1): the initial state, then all but the last step.
+        let full = graph.shape(hidden).clone();
+        let mut before = None;
+        if steps > 1 {
+            let earlier = graph.view(hidden, 0, [steps - 1, batch, units])?;
+            let pad = Pad { offset: batch * units, full: full.clone() };
+            before = Some(graph.apply(pad, &[earlier])?);
+        }
+        if let Some(state) = state {
+            let first = graph.apply(Pad { offset: 0, full }, &[state])?;
+            before = Some(match before {
+                Some(later) => graph.apply(Binary::Add, &[later, first])?,
+                None => first,
+            });
+        }
+        let mut z = x;
+        if let Some(before) = before {
+            let u = operands.inputs[1];
+            let product = match dropout {
+                Some(d) => {
+                    let op = DropoutMatmul { bias: false, output: DType::F32 };
+                    graph.apply(op, &[before, u, d])?
+                }
+                None => graph.apply(Matmul::default(), &[before, u])?,
+            };
+            z = graph.apply(Binary::Add, &[x, product])?;
+        }
+        Ok(if stored == DType::F16 { graph.apply(Cast(stored), &[z])? } else { z })
+    }
 }
 
 impl Definition for SimpleRnn {
@@ -115,7 +162,11 @@ impl Op for SimpleRnn {
             self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
         let hidden = operands.outputs[0];
         let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]])?;
-        let mut inputs = vec![u_transposed, hidden];
+        let kept = match self.activation.keeps_input() {
+            true => self.pre_activations(graph, operands)?,
+            false => hidden,
+        };
+        let mut inputs = vec![u_transposed, kept];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = SimpleRnnBackward {
             forward: self.clone(),
