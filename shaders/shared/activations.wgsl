@@ -75,11 +75,15 @@ fn normal_distribution(x: f32) -> f32 {
     return keep_nan(x, select(1.0 - tail, tail, x < 0.0));
 }
 
-// The share of x in the gelu that is approximated by a tanh, and the slope of its exponent.
-fn gelu_share(x: f32) -> vec2<f32> {
-    let square = x * x;
-    return vec2<f32>(
-        sigmoid(x * fma(0.071354814, square, 1.5957691)), fma(0.21406444, square, 1.5957691));
+// sigmoid(x) and what it lacks to 1, sigmoid(-x), both without cancellation.
+fn sigmoids(x: f32) -> vec2<f32> {
+    let e = decay(x);
+    return select(vec2<f32>(e, 1.0), vec2<f32>(1.0, e), x >= 0.0) / (1.0 + e);
+}
+
+// The exponent of which the sigmoid is the share of x in the gelu that is approximated by a tanh.
+fn gelu_exponent(x: f32) -> f32 {
+    return x * fma(0.071354814, x * x, 1.5957691);
 }
 
 // The activations that gates seldom have, apart, so that a compiler drops them at once.
@@ -97,7 +101,7 @@ fn activate_rarer(code: u32, x: f32) -> f32 {
         case 16u: { return x * keep_nan(x, clamp(x / 6.0 + 0.5, 0.0, 1.0)); }
         case 17u: { return x * mish_share(x).x; }
         case 18u: { return x * normal_distribution(x); }
-        default: { return x * gelu_share(x).x; }
+        default: { return x * sigmoid(gelu_exponent(x)); }
     }
 }
 
@@ -141,8 +145,8 @@ fn recall(code: u32, y: f32) -> f32 {
 fn slope_of_input(code: u32, x: f32) -> f32 {
     switch code {
         case 15u: {
-            let share = sigmoid(x);
-            return share * (1.0 + x * (1.0 - share));
+            let share = sigmoids(x);
+            return share.x * (1.0 + x * share.y);
         }
         case 16u: {
             return keep_nan(x, select(select(x / 3.0 + 0.5, 1.0, x >= 3.0), 0.0, x <= -3.0));
@@ -156,8 +160,8 @@ fn slope_of_input(code: u32, x: f32) -> f32 {
             // Beyond 16 the slope is 0 or 1, where the square of x could be infinite.
             let sign = bitcast<u32>(x) & 0x80000000u;
             let z = bitcast<f32>(bitcast<u32>(magnitude(x, 16.0)) | sign);
-            let share = gelu_share(z);
-            return keep_nan(x, share.x + z * share.x * (1.0 - share.x) * share.y);
+            let share = sigmoids(gelu_exponent(z));
+            return keep_nan(x, share.x + z * share.x * share.y * fma(0.21406444, z * z, 1.5957691));
         }
     }
 }

@@ -81,6 +81,20 @@ def stacks():
     )
     yield "repeat_vector", steps(L.GRU(3), L.RepeatVector(4), L.LSTM(2, return_sequences=True))
     yield "permute", pictures(L.Permute((3, 1, 2)), L.TimeDistributed(L.Permute((2, 1))))
+    yield "activations", stack(
+        (6,), *(L.Dense(6, name) for name in ("elu", "selu", "celu", "gelu", "silu", "hard_silu", "mish")),
+        *(L.Dense(6, name) for name in ("softplus", "softsign", "leaky_relu", "relu6", "hard_tanh")),
+        L.Dense(6, "exponential"), L.Dense(6, "log_softmax"),
+    )
+    yield "gates", steps(
+        L.LSTM(4, activation="gelu", recurrent_activation="silu", return_sequences=True),
+        L.GRU(4, activation="softsign", recurrent_activation="mish", return_sequences=True),
+        L.SimpleRNN(3, activation="hard_silu"),
+    )
+    yield "rectifiers", pictures(
+        L.ReLU(2.0, 0.1, 0.25), L.LeakyReLU(0.2), L.ELU(1.5), L.PReLU(shared_axes=[1, 2]), L.PReLU(),
+        L.Softmax(axis=1),
+    )
     yield "up_sampling3d", films(L.UpSampling3D((1, 2, 2)))
     yield "margins", pictures(L.ZeroPadding2D(((1, 0), (2, 1))), L.Cropping2D(((0, 2), (1, 0))))
     yield "margins3d", films(L.ZeroPadding3D(1), L.Cropping3D((0, 1, 2)))

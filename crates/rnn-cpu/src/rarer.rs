@@ -77,7 +77,7 @@ fn value_of<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
         }
         Activation::Mish => s.mul_f32s(x, mish_share(s, x)[0]),
         Activation::Gelu => s.mul_f32s(x, normal_distribution(s, x)),
-        Activation::GeluTanh => s.mul_f32s(x, gelu_share(s, x)[0]),
+        Activation::GeluTanh => s.mul_f32s(x, sigmoid(s, gelu_exponent(s, x))),
         _ => x,
     }
 }
@@ -106,8 +106,7 @@ fn slope_of<S: Simd>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
         }
         Activation::Softplus => s.neg_f32s(decay_less_one(s, kept)),
         Activation::Silu => {
-            let share = sigmoid(s, kept);
-            let rest = s.sub_f32s(one, share);
+            let [share, rest] = sigmoids(s, kept);
             s.mul_f32s(share, s.mul_add_e_f32s(kept, rest, one))
         }
         Activation::HardSilu => {
@@ -129,8 +128,11 @@ fn slope_of<S: Simd>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
         Activation::GeluTanh => {
             // Beyond 16 the slope is 0 or 1, where the square of x could be infinite.
             let x = clip(s, kept, -16.0, 16.0);
-            let [share, slope] = gelu_share(s, x);
-            let bend = s.mul_f32s(s.mul_f32s(share, s.sub_f32s(one, share)), slope);
+            let [share, rest] = sigmoids(s, gelu_exponent(s, x));
+            let square = s.mul_f32s(x, x);
+            let slope =
+                s.mul_add_e_f32s(square, s.splat_f32s(0.214_064_44), s.splat_f32s(1.595_769_1));
+            let bend = s.mul_f32s(s.mul_f32s(share, rest), slope);
             s.mul_add_e_f32s(x, bend, share)
         }
         _ => one,
@@ -243,11 +245,21 @@ fn normal_distribution<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     s.select_f32s(s.less_than_f32s(x, s.splat_f32s(0.0)), tail, s.sub_f32s(one, tail))
 }
 
-/// Returns the share of x in the gelu that is approximated by a tanh, and the slope of its exponent.
+/// Returns sigmoid(x) and what it lacks to 1, sigmoid(-x), both without cancellation.
 #[inline(always)]
-fn gelu_share<S: Simd>(s: S, x: S::f32s) -> [S::f32s; 2] {
-    let square = s.mul_f32s(x, x);
+fn sigmoids<S: Simd>(s: S, x: S::f32s) -> [S::f32s; 2] {
+    let one = s.splat_f32s(1.0);
+    let e = decay(s, x);
+    let larger = s.div_f32s(one, s.add_f32s(one, e));
+    let smaller = s.mul_f32s(e, larger);
+    let below = s.less_than_f32s(x, s.splat_f32s(0.0));
+    [s.select_f32s(below, smaller, larger), s.select_f32s(below, larger, smaller)]
+}
+
+/// Returns the exponent of which the sigmoid is the share of x in the gelu that is approximated by a
+/// tanh.
+#[inline(always)]
+fn gelu_exponent<S: Simd>(s: S, x: S::f32s) -> S::f32s {
     let slope = s.splat_f32s(1.595_769_1);
-    let exponent = s.mul_f32s(x, s.mul_add_e_f32s(square, s.splat_f32s(0.071_354_814), slope));
-    [sigmoid(s, exponent), s.mul_add_e_f32s(square, s.splat_f32s(0.214_064_44), slope)]
+    s.mul_f32s(x, s.mul_add_e_f32s(s.mul_f32s(x, x), s.splat_f32s(0.071_354_814), slope))
 }

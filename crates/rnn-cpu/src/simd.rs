@@ -314,7 +314,7 @@ mod tests {
                     activate_each(activation, &mut values);
                     let want: f64 = activation.apply(f64::from(special));
                     for y in values {
-                        let same = f64::from(y) == want || (y.is_nan() && want.is_nan());
+                        let same = y == want as f32 || (y.is_nan() && want.is_nan());
                         assert!(same, "{activation:?}({special}) = {y}, not {want}");
                     }
                 }

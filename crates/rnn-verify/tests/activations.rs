@@ -111,8 +111,7 @@ fn sigmoid_and_tanh_keep_their_bound_on_every_device() {
     }
 }
 
-/// The relative error of all others, where they are not so small that a factor of theirs is
-/// denormal. That of the approximation of gelu grows with the exponent that it has.
+/// The relative error of all, where they are so large that no factor of theirs is denormal. That of the approximation of gelu grows with the exponent that it has.
 #[test]
 fn values_are_exact_to_a_millionth_at_every_number() {
     let xs = dense(40_009);
@@ -131,7 +130,13 @@ fn values_are_exact_to_a_millionth_at_every_number() {
                     Activation::GeluTanh if x < 0.0 => 1e-6 + 2e-7 * (wide + wide.powi(3)),
                     _ => 1e-6,
                 };
-                let error = (f64::from(y) - want).abs() / want.abs().max(1e-35);
+                // Near the lower kink of these little is left of a sum.
+                let least = match activation {
+                    Activation::HardSigmoid | Activation::HardSigmoid2018 => 1.0,
+                    Activation::HardSilu => 3.0,
+                    _ => 1e-30,
+                };
+                let error = (f64::from(y) - want).abs() / want.abs().max(least);
                 let place = device.info();
                 assert!(error <= allowed, "{place}: {activation:?}({x:e}) = {y:e}, not {want:e}");
             }
@@ -166,7 +171,7 @@ fn infinities_saturate_and_what_is_not_a_number_stays_so() {
             let ys = run(&*device, Activate(activation), &[xs.len()], xs.clone());
             for (x, y) in xs.iter().zip(&ys) {
                 let want: f64 = activation.apply(f64::from(*x));
-                let same = f64::from(*y) == want || (y.is_nan() && want.is_nan());
+                let same = *y == want as f32 || (y.is_nan() && want.is_nan());
                 assert!(same, "{}: {activation:?}({x}) = {y}, not {want}", device.info());
             }
         }

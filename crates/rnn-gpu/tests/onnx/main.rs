@@ -64,6 +64,20 @@ fn stacks() -> Vec<(String, Model)> {
             "LSTM",
             json!({"units": 4, "activation": "leaky_relu", "recurrent_activation": "softsign"}),
         ),
+        ("simple_rnn_gelu", "SimpleRNN", json!({"units": 4, "activation": "gelu"})),
+        (
+            "lstm_gelu",
+            "LSTM",
+            json!({"units": 4, "activation": "gelu", "recurrent_activation": "silu",
+                "return_sequences": true, "go_backwards": true}),
+        ),
+        ("lstm_selu", "LSTM", json!({"units": 4, "activation": "selu", "use_bias": false})),
+        ("gru_mish", "GRU", json!({"units": 4, "activation": "mish"})),
+        (
+            "gru_reset_before_silu",
+            "GRU",
+            json!({"units": 4, "reset_after": false, "activation": "silu"}),
+        ),
         ("simple_rnn_celu", "SimpleRNN", json!({"units": 4, "activation": "celu"})),
         (
             "gru_softplus",

@@ -10,7 +10,7 @@ use rnn_formats::onnx::ValueName;
 use rnn_ops::{LstmGates, Padding};
 
 /// Twelve nodes a step: beyond this no runtime loads the graph in a reasonable time.
-const MAX_STEPS: usize = 1000;
+pub(super) const MAX_STEPS: usize = 1000;
 
 /// Adds the steps of a ConvLSTM whose windows over the input are these.
 pub(crate) fn scan(

@@ -5,6 +5,7 @@ mod activations;
 mod context;
 pub(crate) mod conv_lstm;
 mod recurrence;
+mod steps;
 mod windows;
 
 pub use crate::error::ExportError;

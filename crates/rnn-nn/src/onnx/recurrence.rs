@@ -1,10 +1,11 @@
-//! SimpleRNN, LSTM and GRU as ONNX's operators over whole sequences.
+//! SimpleRNN, LSTM and GRU as ONNX's operators over whole sequences, or step by step where those do not
+//! have the activations.
 //!
 //! Keras has gates in the order i, f, c, o and z, r, h; ONNX i, o, f, c and z, r, h. Its operators
 //! take time-major sequences `[T, B, F]`, and one direction leads all else.
 
-use super::OnnxContext;
 use super::activations::of_recurrence;
+use super::{OnnxContext, steps};
 use crate::error::ExportError;
 use rnn_core::HostTensor;
 use rnn_formats::onnx::Attribute::{self, Floats, Int, Text, Texts};
@@ -49,7 +50,8 @@ pub(crate) struct OnnxCell {
 
 impl OnnxCell {
     /// Adds the ONNX operator of the cell, over the whole sequence `[B, T, F]` that is the layer's
-    /// first input, with the layer's weights in ONNX's layout. Further inputs of the layer are its
+    /// first input, with the layer's weights in ONNX's layout; or, with activations that it does
+    /// not have, the steps one by one. Further inputs of the layer are its
     /// initial states. Returns the names of the results.
     ///
     /// # Errors
@@ -59,6 +61,9 @@ impl OnnxCell {
         cx: &mut OnnxContext<'_>,
         options: ScanOptions,
     ) -> Result<OnnxScan, ExportError> {
+        let Some(mut attributes) = self.activations() else {
+            return steps::scan(self, cx, options);
+        };
         let x = cx.x()?;
         let mut operands = vec![cx.transpose(&x, &[1, 0, 2])];
         for name in ["kernel", "recurrent_kernel"] {
@@ -83,7 +88,6 @@ impl OnnxCell {
                 operands.push(cx.node("Unsqueeze", &[&state.value, &direction], &[]));
             }
         }
-        let mut attributes = self.activations(cx)?;
         let direction = if options.go_backwards { "reverse" } else { "forward" };
         attributes.push(("direction", Text(direction.into())));
         attributes.push(("hidden_size", Int(options.units as i64)));
@@ -120,16 +124,12 @@ impl OnnxCell {
         cx.tensor([1, 2 * width], values)
     }
 
-    /// The activations by ONNX's names, and the numbers that some of them are scaled by.
-    fn activations(
-        &self,
-        cx: &OnnxContext<'_>,
-    ) -> Result<Vec<(&'static str, Attribute)>, ExportError> {
+    /// The activations by ONNX's names, and the numbers that some of them are scaled by; `None` if
+    /// the operator lacks one of them.
+    fn activations(&self) -> Option<Vec<(&'static str, Attribute)>> {
         let (mut names, mut alphas, mut betas) = (vec![], vec![], vec![]);
         for &activation in &self.activations {
-            let known = of_recurrence(activation);
-            let refuse = || cx.refuse(format!("the activation {}", activation.name()));
-            let (name, alpha, beta) = known.ok_or_else(refuse)?;
+            let (name, alpha, beta) = of_recurrence(activation)?;
             names.push(name.to_owned());
             alphas.extend(alpha);
             betas.extend(beta);
@@ -141,7 +141,12 @@ impl OnnxCell {
         if !betas.is_empty() {
             attributes.push(("activation_beta", Floats(betas)));
         }
-        Ok(attributes)
+        Some(attributes)
+    }
+
+    /// True for a GRU whose reset gate acts before the product with U.
+    pub(super) fn resets_before(&self) -> bool {
+        self.attributes.contains(&("linear_before_reset", Attribute::Int(0)))
     }
 }
 
