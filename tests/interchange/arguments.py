@@ -169,7 +169,7 @@ VALUES = {
     "Softmax.axis": [1],
     "Concatenate.axis": [1],
     "alpha": [0.5],
-    "max_value": [0.5, 6.0],
+    "max_value": [0.5],
     "negative_slope": [0.2],
     "threshold": [0.25],
     "shared_axes": [[1], [1, 2]],
