@@ -122,7 +122,7 @@ fn slope_of<S: Simd>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
         }
         Activation::Gelu => {
             let bell = bell(s, magnitude(s, kept, 14.0));
-            let density = s.mul_f32s(s.splat_f32s(0.398_942_28), bell);
+            let density = s.mul_f32s(s.splat_f32s(0.398_942_3), bell);
             s.mul_add_e_f32s(kept, density, normal_distribution(s, kept))
         }
         Activation::GeluTanh => {
@@ -131,7 +131,7 @@ fn slope_of<S: Simd>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
             let [share, rest] = sigmoids(s, gelu_exponent(s, x));
             let square = s.mul_f32s(x, x);
             let slope =
-                s.mul_add_e_f32s(square, s.splat_f32s(0.214_064_44), s.splat_f32s(1.595_769_1));
+                s.mul_add_e_f32s(square, s.splat_f32s(0.214_064_44), s.splat_f32s(1.595_769));
             let bend = s.mul_f32s(s.mul_f32s(share, rest), slope);
             s.mul_add_e_f32s(x, bend, share)
         }
@@ -233,7 +233,7 @@ fn normal_distribution<S: Simd>(s: S, x: S::f32s) -> S::f32s {
         2.754_908e-4,
         5.048_148_4e-4,
         -2.116_563_7e-3,
-        -4.217_278_3e-3,
+        -4.217_278e-3,
         0.013_499_204,
         0.074_485_98,
         0.170_532_45,
@@ -260,6 +260,6 @@ fn sigmoids<S: Simd>(s: S, x: S::f32s) -> [S::f32s; 2] {
 /// tanh.
 #[inline(always)]
 fn gelu_exponent<S: Simd>(s: S, x: S::f32s) -> S::f32s {
-    let slope = s.splat_f32s(1.595_769_1);
+    let slope = s.splat_f32s(1.595_769);
     s.mul_f32s(x, s.mul_add_e_f32s(s.mul_f32s(x, x), s.splat_f32s(0.071_354_814), slope))
 }

@@ -75,7 +75,7 @@ fn run_on(device: &dyn Device, op: impl rnn_graph::Op, inputs: &[HostTensor]) ->
     let mut graph = Graph::new();
     let named = |(i, tensor): (usize, &HostTensor)| {
         let ty = TensorType { shape: tensor.shape().clone(), dtype: DType::F32 };
-        graph.input(&format!("x{i}"), ty)
+        graph.input(format!("x{i}"), ty)
     };
     let operands: Vec<_> = inputs.iter().enumerate().map(named).collect();
     let y = graph.apply(op, &operands).expect("the op takes x");

@@ -52,7 +52,7 @@ impl OnnxContext<'_> {
             Activation::GeluTanh => {
                 let square = self.node("Mul", &[x, x], &[]);
                 let cube = self.times(&square, 0.071_354_814);
-                let slope = self.scalar(1.595_769_1);
+                let slope = self.scalar(1.595_769);
                 let sum = self.node("Add", &[&cube, &slope], &[]);
                 let exponent = self.node("Mul", &[x, &sum], &[]);
                 let share = self.node("Sigmoid", &[&exponent], &[]);

@@ -284,11 +284,9 @@ impl Op for Matmul {
         let Some(mut g) = gradients[0] else { return Ok(vec![None; operands.inputs.len()]) };
         let (a, b, y) = (operands.inputs[0], operands.inputs[1], operands.outputs[0]);
         if self.activation != Activation::Linear {
-            let mut kept = y;
-            if self.activation.keeps_input() {
-                let sums = Self { activation: Activation::Linear, ..self.clone() };
-                kept = graph.apply(sums, &operands.inputs)?;
-            }
+            let sums = || Self { activation: Activation::Linear, ..self.clone() };
+            let keeps_input = self.activation.keeps_input();
+            let kept = if keeps_input { graph.apply(sums(), &operands.inputs)? } else { y };
             g = graph.apply(ActivateBackward(self.activation), &[kept, g])?;
         }
         let product =
