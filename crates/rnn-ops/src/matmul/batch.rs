@@ -12,7 +12,7 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::matmul::BATCH_MATMUL],
 );
 
-/// y[i] = A[i] B[i], a product of two matrices for each item i of a batch.
+/// `y[i] = A[i] B[i]`, a product of two matrices for each item i of a batch.
 ///
 /// ```text
 /// y(i, m, n) = sum over k of A(i, m, k) B(i, k, n)
