@@ -39,6 +39,12 @@ const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 const DRIVERS: &str = "/usr/share/vulkan/icd.d";
 
 impl Card {
+    /// Returns true for the first card of its driver in [`CARDS`].
+    pub fn is_first_of_driver(&self) -> bool {
+        let first = CARDS.iter().find(|card| card.driver == self.driver);
+        first.is_some_and(|card| card.name == self.name)
+    }
+
     /// Returns the names and values of the environment variables under which the driver believes
     /// that the card is there: a shim answers in place of the kernel, and executes nothing.
     pub fn environment(&self) -> Vec<(&'static str, String)> {

@@ -62,6 +62,11 @@ impl Table {
         }
     }
 
+    /// Returns the number of all kernels that a card compiled.
+    pub fn compiled(&self, card: &str) -> Option<usize> {
+        self.compiled.get(card).copied()
+    }
+
     /// Reads a table from the JSON that [`Self::json`] returns.
     ///
     /// # Errors
