@@ -296,8 +296,12 @@ impl Store {
 
     /// The checkpoints with the steps done, in order.
     fn steps(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let entries = entries(&self.folder)
-            .with_context(|| format!("cannot read the folder {}", self.folder.display()))?;
+        let entries = match entries(&self.folder) {
+            // Where the run should be, there is a file.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => vec![],
+            entries => entries
+                .with_context(|| format!("cannot read the folder {}", self.folder.display()))?,
+        };
         let step = |path: PathBuf| {
             let name = path.file_name()?.to_str()?;
             let number = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
