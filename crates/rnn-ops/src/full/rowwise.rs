@@ -3,9 +3,10 @@ use crate::optimizer::rules_of_cases;
 use crate::{
     Activate, ActivateBackward, Activation, Affine, Assign, Binary, Case, Cast,
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
-    Fill, GaussianNoise, InverseRoot, LOSS_SCALE, MaskItems, Normalize, NormalizeBackward, OneHot,
-    Pad, Penalty, PenaltyBackward, ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward,
-    StepMask, StepParams, TransposeLeading, Unscale, Update,
+    Fill, GaussianNoise, InverseRoot, LOSS_SCALE, LogSoftmax, LogSoftmaxBackward, MaskItems,
+    Normalize, NormalizeBackward, OneHot, Pad, Penalty, PenaltyBackward, Rectify, RectifyBackward,
+    ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask, StepParams,
+    TransposeLeading, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -84,9 +85,16 @@ fn row_by_row() -> Vec<Case> {
     let padded: Vec<f32> =
         (0..DISTINCT * WIDE).map(|i| f32::from(u8::from(i % 1000 == 999))).collect();
     let two = [along(0), along(0)];
+    let curved = Rectify { slope: 1.7, curved: true, ..Rectify::default() };
     vec![
         wide("softmax", Softmax, vec![uniform(&[DISTINCT, WIDE], -5.0, 5.0)]),
         wide("softmax_backward", SoftmaxBackward, vec![shares(), rows()]),
+        wide("log_softmax", LogSoftmax, vec![uniform(&[DISTINCT, WIDE], -5.0, 5.0)]),
+        wide("log_softmax_backward", LogSoftmaxBackward, {
+            vec![uniform(&[DISTINCT, WIDE], -9.0, -2.0), rows()]
+        }),
+        wide("rectify", curved, vec![rows()]),
+        wide("rectify_backward", RectifyBackward(curved), vec![rows(), rows()]),
         Case::new(format!("normalize {MANY}x{WIDE}"), Normalize { epsilon: 1e-3 }, vec![rows()])
             .rows([MANY, MANY], &two[..1], &two),
         wide("normalize_backward", NormalizeBackward, scaled()),
