@@ -90,6 +90,6 @@ fn log_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups
     }
     sum = row_sum(lane, sum);
     for (var c = lane; c < params.columns; c += LANES) {
-        out[base + c] = gradient[base + c] - decay(x[base + c]) * sum;
+        out[base + c] = gradient[base + c] - growth(x[base + c]) * sum;
     }
 }

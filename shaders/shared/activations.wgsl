@@ -17,18 +17,6 @@ fn tanh_stable(x: f32) -> f32 {
     return keep_nan(x, bitcast<f32>(bitcast<u32>(-m / (2.0 + m)) | sign));
 }
 
-// e^x, which is infinite beyond the largest number.
-fn growth(x: f32) -> f32 {
-    let a = magnitude(x, 90.0);
-    // 2^k is a number up to k = 127.
-    let far = a > 80.0;
-    let p = exponential(select(a, a - 2.0, far));
-    let power = bitcast<f32>(0x7f000000u - bitcast<u32>(p.scale));
-    let above = power / (1.0 + p.rest) * select(1.0, 7.389056, far);
-    let below = fma(p.rest, p.scale, p.scale) * select(1.0, 0.13533528, far);
-    return keep_nan(x, select(above, below, x < 0.0));
-}
-
 // e^-|x| - 1, with a small relative error near zero too.
 fn decay_less_one(x: f32) -> f32 {
     let p = exponential(magnitude(x, 88.0));

@@ -35,6 +35,18 @@ fn decay(x: f32) -> f32 {
     return keep_nan(x, fma(p.rest, p.scale, p.scale));
 }
 
+// e^x, which is infinite beyond the largest number.
+fn growth(x: f32) -> f32 {
+    let a = magnitude(x, 90.0);
+    // 2^k is a number up to k = 127.
+    let far = a > 80.0;
+    let p = exponential(select(a, a - 2.0, far));
+    let power = bitcast<f32>(0x7f000000u - bitcast<u32>(p.scale));
+    let above = power / (1.0 + p.rest) * select(1.0, 7.389056, far);
+    let below = fma(p.rest, p.scale, p.scale) * select(1.0, 0.13533528, far);
+    return keep_nan(x, select(above, below, x < 0.0));
+}
+
 // 2 atanh(s) = log((1 + s) / (1 - s)) for |s| <= 1/3, by Remez's algorithm to 4.5e-9.
 fn twice_atanh(s: f32) -> f32 {
     let z = s * s;

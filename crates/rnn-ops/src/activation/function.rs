@@ -210,8 +210,13 @@ impl Activation {
             Self::Gelu => normal_distribution(x) + x * normal_density(x),
             Self::GeluTanh => {
                 let share = Self::Sigmoid.apply(gelu_exponent(x));
+                let rest = share * (one - share);
+                // Where that is 0, x may be infinite.
+                if rest == zero {
+                    return share;
+                }
                 let slope = F::of(GELU_SLOPE) * (one + F::of(3.0 * GELU_CUBE) * x * x);
-                share + x * share * (one - share) * slope
+                share + x * rest * slope
             }
         }
     }
