@@ -88,6 +88,16 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match lstm::has_rarer(self.gates) {
+            true => self.run::<S, true>(simd),
+            false => self.run::<S, false>(simd),
+        }
+    }
+}
+
+impl<T: Fn(usize) -> bool> Forward<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd, const RARER: bool>(self, simd: S) {
         let (n, lanes) = (self.units, S::F32_LANES);
         let states = self.h.chunks_exact_mut(n).zip(self.c.chunks_exact_mut(n));
         for (i, (z, (h, c))) in self.z.chunks_exact_mut(4 * n).zip(states).enumerate() {
@@ -104,7 +114,7 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
                     *value = load(simd, &z[gate * n + unit..][..width]);
                 }
                 let c = &mut c[unit..unit + width];
-                let (kept, state) = lstm::step(simd, self.gates, gates, load(simd, c));
+                let (kept, state) = lstm::step::<S, RARER>(simd, self.gates, gates, load(simd, c));
                 if self.keeps {
                     for (gate, value) in kept.into_iter().enumerate() {
                         store(simd, &mut z[gate * n + unit..][..width], value);
@@ -141,6 +151,16 @@ impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match lstm::has_rarer(self.gates) {
+            true => self.run::<S, true>(simd),
+            false => self.run::<S, false>(simd),
+        }
+    }
+}
+
+impl<T: Fn(usize) -> bool> Backward<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd, const RARER: bool>(self, simd: S) {
         let (n, lanes) = (self.units, S::F32_LANES);
         let carries = self.dh.chunks_exact(n).zip(self.dc.chunks_exact_mut(n));
         let pixels = self.dz.chunks_exact_mut(4 * n).zip(self.cells.chunks_exact(n));
@@ -158,7 +178,8 @@ impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
                 let c = load(simd, &c[unit..unit + width]);
                 let dc = &mut dc[unit..unit + width];
                 let carried = [load(simd, &dh[unit..unit + width]), load(simd, dc)];
-                let (gradients, before) = lstm_backward::step(simd, self.gates, values, c, carried);
+                let (gradients, before) =
+                    lstm_backward::step::<S, RARER>(simd, self.gates, values, c, carried);
                 store(simd, dc, before);
                 for (gate, value) in gradients.into_iter().enumerate() {
                     store(simd, &mut dz[gate * n + unit..][..width], value);

@@ -60,10 +60,10 @@ impl WithSimd for Activating<'_> {
         for (i, (out, x)) in out.chunks_mut(lanes).zip(x.chunks(lanes)).enumerate() {
             let x = simd::load(simd, x);
             let value = match gradient {
-                None => simd::activate(simd, activation, x),
+                None => simd::activate::<S, true>(simd, activation, x),
                 Some(dy) => {
                     let dy = simd::load(simd, &dy[i * lanes..][..out.len()]);
-                    simd.mul_f32s(dy, simd::slope(simd, activation, x))
+                    simd.mul_f32s(dy, simd::slope::<S, true>(simd, activation, x))
                 }
             };
             simd::store(simd, out, value);

@@ -155,7 +155,7 @@ impl Blocked for Put<'_> {
                 for (r, sums) in sums.iter().enumerate().take(rows - row) {
                     let out = &mut out[(row + r) * to.stride + to.first + column..][..count];
                     for (sum, out) in sums.iter().zip(out.chunks_mut(lanes)) {
-                        store(simd, out, activate(simd, activation, *sum));
+                        store(simd, out, activate::<S, true>(simd, activation, *sum));
                     }
                 }
             }

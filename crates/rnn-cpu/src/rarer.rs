@@ -5,6 +5,12 @@ use crate::simd::{exponential, magnitude, splat_bits};
 use pulp::{Simd, WithSimd};
 use rnn_ops::Activation;
 
+/// Returns true for the activations of this file.
+pub fn is_rarer(activation: Activation) -> bool {
+    use Activation::{HardSigmoid, HardSigmoid2018, Linear, Relu, Sigmoid, Tanh};
+    !matches!(activation, Linear | Relu | Sigmoid | Tanh | HardSigmoid | HardSigmoid2018)
+}
+
 /// Returns the values of an activation that [`crate::simd`] does not compute itself. NaN stays NaN.
 #[inline(always)]
 pub fn value<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
@@ -192,7 +198,7 @@ fn log_of_one_and<S: Simd>(s: S, e: S::f32s) -> S::f32s {
 /// Returns 1 / (1 + e^-x).
 #[inline(always)]
 fn sigmoid<S: Simd>(s: S, x: S::f32s) -> S::f32s {
-    crate::simd::activate(s, Activation::Sigmoid, x)
+    crate::simd::activate::<S, false>(s, Activation::Sigmoid, x)
 }
 
 /// Returns tanh(log(1 + e^x)), and what it lacks to 1; `mish_share` of activations.wgsl has the

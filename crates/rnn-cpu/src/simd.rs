@@ -98,14 +98,14 @@ pub fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
 
 /// Returns an activation that is no quotient of exponentials. NaN stays NaN.
 #[inline(always)]
-fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
+fn activate_light<S: Simd, const RARER: bool>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
     let slope = match activation {
         Activation::Relu => return s.select_f32s(s.less_than_f32s(x, zero), zero, x),
         Activation::HardSigmoid => 1.0 / 6.0,
         Activation::HardSigmoid2018 => 0.2,
-        Activation::Linear => return x,
-        other => return rarer::value(s, other, x),
+        other if RARER => return rarer::value(s, other, x),
+        _ => return x,
     };
     let line = s.mul_add_e_f32s(x, s.splat_f32s(slope), s.splat_f32s(0.5));
     let line = s.select_f32s(s.less_than_f32s(line, zero), zero, line);
@@ -115,7 +115,7 @@ fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s 
 /// Returns an activation as numerator and denominator, the latter between 1 and 2: of e = e^-|x|
 /// for sigmoid, of m = e^-2|x| - 1 for tanh x = -m / (2 + m). The denominator of others is 1.
 #[inline(always)]
-fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
+fn quotient<S: Simd, const RARER: bool>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     let one = s.splat_f32s(1.0);
     match activation {
         Activation::Sigmoid => {
@@ -131,15 +131,16 @@ fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
             let sign = s.and_f32s(x, splat_bits(s, 1 << 31));
             [s.or_f32s(s.abs_f32s(m), sign), s.add_f32s(s.splat_f32s(2.0), m)]
         }
-        light => [activate_light(s, light, x), one],
+        light => [activate_light::<S, RARER>(s, light, x), one],
     }
 }
 
 /// Applies an activation to each element of a vector. Sigmoid and tanh have an error of at most 2.5
-/// units in the last place.
+/// units in the last place. Without RARER the code lacks the activations of [`rarer`], which must not
+/// be asked for: in a scan it would take registers from the product.
 #[inline(always)]
-pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
-    let [above, below] = quotient(s, activation, x);
+pub fn activate<S: Simd, const RARER: bool>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
+    let [above, below] = quotient::<S, RARER>(s, activation, x);
     match activation {
         Activation::Sigmoid | Activation::Tanh => s.div_f32s(above, below),
         _ => above,
@@ -151,9 +152,13 @@ pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
 /// at most 4 units in the last place. The other activations give the bits of [`activate`], since
 /// the slope of a hard sigmoid must be zero at exactly 1.
 #[inline(always)]
-pub fn activate_two<S: Simd>(s: S, activations: [Activation; 2], x: [S::f32s; 2]) -> [S::f32s; 2] {
-    let [a_above, a] = quotient(s, activations[0], x[0]);
-    let [b_above, b] = quotient(s, activations[1], x[1]);
+pub fn activate_two<S: Simd, const RARER: bool>(
+    s: S,
+    activations: [Activation; 2],
+    x: [S::f32s; 2],
+) -> [S::f32s; 2] {
+    let [a_above, a] = quotient::<S, RARER>(s, activations[0], x[0]);
+    let [b_above, b] = quotient::<S, RARER>(s, activations[1], x[1]);
     let both = s.div_f32s(s.splat_f32s(1.0), s.mul_f32s(a, b));
     [
         value_of(s, activations[0], [a_above, s.mul_f32s(both, b)]),
@@ -178,7 +183,7 @@ pub fn activate_each(activation: Activation, values: &mut [f32]) {
         fn with_simd<S: Simd>(self, simd: S) {
             let Self(activation, values) = self;
             for values in values.chunks_mut(S::F32_LANES) {
-                let value = activate(simd, activation, load(simd, values));
+                let value = activate::<S, true>(simd, activation, load(simd, values));
                 store(simd, values, value);
             }
         }
@@ -190,24 +195,31 @@ pub fn activate_each(activation: Activation, values: &mut [f32]) {
 
 /// Returns the values of an activation from what is kept of it for the gradient.
 #[inline(always)]
-pub fn recall<S: Simd>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
-    if activation.keeps_input() { activate(s, activation, kept) } else { kept }
+pub fn recall<S: Simd, const RARER: bool>(s: S, activation: Activation, kept: S::f32s) -> S::f32s {
+    let keeps_input = RARER && activation.keeps_input();
+    if keeps_input { activate::<S, true>(s, activation, kept) } else { kept }
+}
+
+/// Returns what is kept of an activation for the gradient, of its input x and its value y.
+#[inline(always)]
+pub fn kept<T, const RARER: bool>(activation: Activation, x: T, y: T) -> T {
+    if RARER { activation.kept(x, y) } else { y }
 }
 
 /// Returns the derivative of an activation for each element of a vector y of what is kept of it for
 /// the gradient ([`Activation::kept`]): its values, or its inputs.
 #[inline(always)]
-pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
+pub fn slope<S: Simd, const RARER: bool>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
     let above = s.greater_than_f32s(y, zero);
     let inside = match activation {
-        Activation::Linear => return one,
         Activation::Relu => return s.select_f32s(above, one, zero),
         Activation::Sigmoid => return s.mul_f32s(y, s.sub_f32s(one, y)),
         Activation::Tanh => return s.sub_f32s(one, s.mul_f32s(y, y)),
         Activation::HardSigmoid => 1.0 / 6.0,
         Activation::HardSigmoid2018 => 0.2,
-        other => return rarer::slope(s, other, y),
+        other if RARER => return rarer::slope(s, other, y),
+        _ => return one,
     };
     let below = s.select_f32s(s.less_than_f32s(y, one), s.splat_f32s(inside), zero);
     s.select_f32s(above, below, zero)
@@ -245,7 +257,7 @@ mod tests {
             let outs = a.chunks_mut(S::F32_LANES).zip(b.chunks_mut(S::F32_LANES));
             for (x, (a, b)) in x.chunks(S::F32_LANES).zip(outs) {
                 let x = load(simd, x);
-                let [first, second] = activate_two(simd, activations, [x, x]);
+                let [first, second] = activate_two::<S, true>(simd, activations, [x, x]);
                 store(simd, a, first);
                 store(simd, b, second);
             }

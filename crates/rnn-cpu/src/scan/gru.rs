@@ -8,7 +8,8 @@ use super::{ScanOptions, padded, run_tiled};
 use crate::entry::Entry;
 use crate::packed::UNROLL;
 use crate::prefetch::prefetch_all;
-use crate::simd::{activate, activate_two, flush, load, store};
+use crate::rarer::is_rarer;
+use crate::simd::{activate, activate_two, flush, kept, load, store};
 use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
@@ -29,6 +30,18 @@ fn forward_of_producer(op: &ScanOfProducer<Gru>, io: &mut Io<'_, f32>) {
 /// Runs all steps of a GRU on the operands in `io` and writes its outputs. `x` is the source of its
 /// first input; `matrix` is the input index of U, which follows the inputs of x.
 pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
+    match is_rarer(op.activation) || is_rarer(op.recurrent_activation) {
+        true => scan_with::<true>(op, x, matrix, io),
+        false => scan_with::<false>(op, x, matrix, io),
+    }
+}
+
+fn scan_with<'a, const RARER: bool>(
+    op: &Gru,
+    x: InputProjection<'a>,
+    matrix: usize,
+    io: &mut Io<'a, f32>,
+) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let [bias, state, mask, dropout] = op.places(matrix + 1);
     let [bias, state, dropout] = [bias, state, dropout].map(|place| place.map(|p| io.input(p)));
@@ -44,20 +57,20 @@ pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a,
     let outputs = hidden.into_par_iter().zip(saved).zip(h).zip(c);
     split.threads().zip(outputs).for_each(|(rows, (((hidden, saved), h), c))| {
         let step = Step { t: 0, options, x, panels: &panels };
-        let cell = GruCell { op, bias, saved };
+        let cell = GruCell::<RARER> { op, bias, saved };
         run_tiled(Forward { cell, step, steps, rows, hidden, h, c });
     });
 }
 
 /// The cell with the values for the backward pass that one thread writes.
-struct GruCell<'a> {
+struct GruCell<'a, const RARER: bool> {
     op: &'a Gru,
     /// The bias of the product with U.
     bias: Option<&'a [f32]>,
     saved: ThreadRows<'a>,
 }
 
-impl Cell<GATES> for GruCell<'_> {
+impl<const RARER: bool> Cell<GATES> for GruCell<'_, RARER> {
     #[inline(always)]
     fn store_states<const R: usize, const V: usize>(&mut self, _: &Step<'_>, _: &Tile<'_, R, V>) {}
 
@@ -118,19 +131,19 @@ impl Cell<GATES> for GruCell<'_> {
             let before = load(simd, h);
             let (act, rec) = (self.op.activation, self.op.recurrent_activation);
             let sums = [z, r_gate];
-            let [z, reset] = activate_two(simd, [rec; 2], sums);
+            let [z, reset] = activate_two::<S, RARER>(simd, [rec; 2], sums);
             let candidate = simd.mul_add_e_f32s(reset, inner, x);
-            let g = activate(simd, act, candidate);
+            let g = activate::<S, RARER>(simd, act, candidate);
             if !self.saved.is_empty() {
                 let to = self.saved.row_mut(step.t, row);
-                let kept = [
-                    rec.kept(sums[0], z),
-                    rec.kept(sums[1], reset),
-                    act.kept(candidate, g),
+                let values = [
+                    kept::<_, RARER>(rec, sums[0], z),
+                    kept::<_, RARER>(rec, sums[1], reset),
+                    kept::<_, RARER>(act, candidate, g),
                     before,
                     inner,
                 ];
-                for (value, vector) in kept.into_iter().enumerate() {
+                for (value, vector) in values.into_iter().enumerate() {
                     store(simd, &mut to[value * units + unit..][..of_panel], vector);
                 }
             }

@@ -6,7 +6,8 @@ use super::{ScanOptions, padded, run_tiled};
 use crate::entry::Entry;
 use crate::packed::VECTORS;
 use crate::prefetch::prefetch_all;
-use crate::simd::{activate, activate_two, flush, load, store};
+use crate::rarer::is_rarer;
+use crate::simd::{activate, activate_two, flush, kept, load, store};
 use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
@@ -30,6 +31,24 @@ fn forward_of_producer(op: &ScanOfProducer<Lstm>, io: &mut Io<'_, f32>) {
 
 /// Runs all steps of an LSTM. `matrix` is the input index of U, which follows the inputs of x.
 fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
+    match has_rarer(&op.gates) {
+        true => scan_with::<true>(op, x, matrix, io),
+        false => scan_with::<false>(op, x, matrix, io),
+    }
+}
+
+/// Returns true if an activation of the gates is one of [`crate::rarer`]. The scans are compiled with
+/// and without those.
+pub(crate) fn has_rarer(gates: &LstmGates) -> bool {
+    is_rarer(gates.activation) || is_rarer(gates.recurrent_activation)
+}
+
+fn scan_with<'a, const RARER: bool>(
+    op: &Lstm,
+    x: InputProjection<'a>,
+    matrix: usize,
+    io: &mut Io<'a, f32>,
+) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let width = VECTORS * units;
     let [state, mask, dropout] = op.inputs.places(matrix + 1);
@@ -46,26 +65,30 @@ fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f3
     let outputs = hidden.into_par_iter().zip(gates).zip(cells).zip(h).zip(c);
     split.threads().zip(outputs).for_each(|(rows, ((((hidden, gates), cells), h), c))| {
         let step = Step { t: 0, options, x, panels: &panels };
-        let cell = LstmCell { op: op.gates, gates, cells };
+        let cell = LstmCell::<RARER> { op: op.gates, gates, cells };
         run_tiled(Forward { cell, step, steps, rows, hidden, h, c });
     });
 }
 
 /// Computes one step of the cell: returns what is kept of the gates i, f, g, o, and h and c.
 #[inline(always)]
-pub(crate) fn step<S: Simd>(
+pub(crate) fn step<S: Simd, const RARER: bool>(
     s: S,
     gates: &LstmGates,
     z: [S::f32s; VECTORS],
     c: S::f32s,
 ) -> ([S::f32s; VECTORS], [S::f32s; 2]) {
-    let LstmGates { activation, recurrent_activation } = *gates;
-    let [i, f] = activate_two(s, [recurrent_activation; 2], [z[0], z[1]]);
-    let [g, o] = activate_two(s, [activation, recurrent_activation], [z[2], z[3]]);
+    let LstmGates { activation: act, recurrent_activation: rec } = *gates;
+    let [i, f] = activate_two::<S, RARER>(s, [rec; 2], [z[0], z[1]]);
+    let [g, o] = activate_two::<S, RARER>(s, [act, rec], [z[2], z[3]]);
     let next = cell(s, [i, f, g], c);
-    let rec = recurrent_activation;
-    let kept = [rec.kept(z[0], i), rec.kept(z[1], f), activation.kept(z[2], g), rec.kept(z[3], o)];
-    (kept, [s.mul_f32s(o, activate(s, activation, next)), next])
+    let of_gates = [
+        kept::<_, RARER>(rec, z[0], i),
+        kept::<_, RARER>(rec, z[1], f),
+        kept::<_, RARER>(act, z[2], g),
+        kept::<_, RARER>(rec, z[3], o),
+    ];
+    (of_gates, [s.mul_f32s(o, activate::<S, RARER>(s, act, next)), next])
 }
 
 /// Returns c(t) from the gates i, f, g and c(t-1).
@@ -75,7 +98,7 @@ pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32
 }
 
 /// The cell with the outputs of one thread.
-struct LstmCell<'a> {
+struct LstmCell<'a, const RARER: bool> {
     op: LstmGates,
     /// What is kept of the gates; before the step x W + b, if x lies there.
     gates: ThreadRows<'a>,
@@ -83,7 +106,7 @@ struct LstmCell<'a> {
     cells: ThreadRows<'a>,
 }
 
-impl Cell<VECTORS> for LstmCell<'_> {
+impl<const RARER: bool> Cell<VECTORS> for LstmCell<'_, RARER> {
     #[inline(always)]
     fn store_states<const R: usize, const V: usize>(
         &mut self,
@@ -132,7 +155,7 @@ impl Cell<VECTORS> for LstmCell<'_> {
             // The padding stays zero: an infinity times the zeros of the weights there would be
             // NaN.
             let c = &mut tile.c[at..at + of_panel];
-            let (kept, [h, next]) = self::step(simd, &self.op, z, load(simd, c));
+            let (kept, [h, next]) = self::step::<S, RARER>(simd, &self.op, z, load(simd, c));
             if keeps {
                 let to = self.gates.row_mut(step.t, row);
                 for (gate, value) in kept.into_iter().enumerate() {

@@ -3,8 +3,8 @@ use super::{ScanOptions, TileTask, padded, run_tiled};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::prefetch::prefetch_all;
-use crate::scan::lstm::cell;
-use crate::simd::{activate, flush, load, recall, slope, store};
+use crate::scan::lstm::{cell, has_rarer};
+use crate::simd::{activate, flush, kept, load, recall, slope, store};
 use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
@@ -15,6 +15,13 @@ use rnn_ops::{LstmBackward, LstmGates};
 pub const KERNELS: &[Entry] = &[entry!(LstmBackward, backward)];
 
 fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
+    match has_rarer(&op.forward.gates) {
+        true => backward_with::<true>(op, io),
+        false => backward_with::<false>(op, io),
+    }
+}
+
+fn backward_with<const RARER: bool>(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let &[_, batch, width] = io.dims(0) else { return };
     let units = width / VECTORS;
     let (ut, cells) = (io.input(1), io.input(2));
@@ -42,7 +49,7 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let outputs = dz.into_par_iter().zip(dh).zip(dc);
     split.threads().zip(outputs).for_each(|(rows, ((dz, dh), dc))| {
         let (gates, panels) = (&op.forward.gates, &panels);
-        run_tiled(Backward { gates, cells, d_hidden, panels, options, rows, dz, dh, dc });
+        run_tiled(Backward::<RARER> { gates, cells, d_hidden, panels, options, rows, dz, dh, dc });
     });
 }
 
@@ -51,35 +58,35 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
 /// step t. Returns the gradients dz of the four pre-activations, and the gradient of `c_before`
 /// through the cell.
 #[inline(always)]
-pub(crate) fn step<S: Simd>(
+pub(crate) fn step<S: Simd, const RARER: bool>(
     s: S,
     gates: &LstmGates,
-    kept: [S::f32s; VECTORS],
+    of_gates: [S::f32s; VECTORS],
     c_before: S::f32s,
     [dh, dc]: [S::f32s; 2],
 ) -> ([S::f32s; VECTORS], S::f32s) {
-    let LstmGates { activation, recurrent_activation } = *gates;
-    let kinds = [recurrent_activation, recurrent_activation, activation, recurrent_activation];
+    let LstmGates { activation: act, recurrent_activation: rec } = *gates;
+    let kinds = [rec, rec, act, rec];
     let [i, f, g, o] = [
-        recall(s, kinds[0], kept[0]),
-        recall(s, kinds[1], kept[1]),
-        recall(s, kinds[2], kept[2]),
-        recall(s, kinds[3], kept[3]),
+        recall::<S, RARER>(s, rec, of_gates[0]),
+        recall::<S, RARER>(s, rec, of_gates[1]),
+        recall::<S, RARER>(s, act, of_gates[2]),
+        recall::<S, RARER>(s, rec, of_gates[3]),
     ];
     let c = cell(s, [i, f, g], c_before);
-    let c_active = activate(s, activation, c);
-    let of_c = slope(s, activation, activation.kept(c, c_active));
+    let c_active = activate::<S, RARER>(s, act, c);
+    let of_c = slope::<S, RARER>(s, act, kept::<_, RARER>(act, c, c_active));
     let d = s.mul_add_e_f32s(s.mul_f32s(dh, o), of_c, dc);
     let mut dz =
         [s.mul_f32s(d, g), s.mul_f32s(d, c_before), s.mul_f32s(d, i), s.mul_f32s(dh, c_active)];
-    for ((dz, kind), kept) in dz.iter_mut().zip(kinds).zip(kept) {
-        *dz = flush(s, s.mul_f32s(*dz, slope(s, kind, kept)));
+    for ((dz, kind), kept) in dz.iter_mut().zip(kinds).zip(of_gates) {
+        *dz = flush(s, s.mul_f32s(*dz, slope::<S, RARER>(s, kind, kept)));
     }
     (dz, flush(s, s.mul_f32s(d, f)))
 }
 
 /// The rows of one thread.
-struct Backward<'a> {
+struct Backward<'a, const RARER: bool> {
     gates: &'a LstmGates,
     /// c before each step.
     cells: &'a [f32],
@@ -103,7 +110,7 @@ struct Tile<'a> {
     factors: Vec<f32>,
 }
 
-impl TileTask for Backward<'_> {
+impl<const RARER: bool> TileTask for Backward<'_, RARER> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let (units, stride) = (self.options.units, self.stride::<S>());
@@ -137,7 +144,7 @@ impl TileTask for Backward<'_> {
     }
 }
 
-impl Backward<'_> {
+impl<const RARER: bool> Backward<'_, RARER> {
     /// Returns the padded length of dh's rows, which whole panels write.
     #[inline(always)]
     fn stride<S: Simd>(&self) -> usize {
@@ -172,7 +179,8 @@ impl Backward<'_> {
                 }
                 let c_before = load(simd, &self.cells[place * units + unit..][..width]);
                 let carried = [load(simd, dh), load(simd, dc)];
-                let (gradients, before) = step(simd, self.gates, values, c_before, carried);
+                let (gradients, before) =
+                    step::<S, RARER>(simd, self.gates, values, c_before, carried);
                 store(simd, dc, before);
                 for (gate, value) in gradients.into_iter().enumerate() {
                     store(simd, &mut dz[gate * gate_stride + unit..][..width], value);

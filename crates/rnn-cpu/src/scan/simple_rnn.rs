@@ -242,7 +242,7 @@ impl Scan<'_, '_> {
                     if let Some(of_x) = &of_x {
                         x = simd.add_f32s(x, of_x[r][v]);
                     }
-                    let h = activate(simd, self.activation, simd.add_f32s(x, of_h));
+                    let h = activate::<S, true>(simd, self.activation, simd.add_f32s(x, of_h));
                     store(simd, state, h);
                 }
             }
@@ -267,7 +267,10 @@ impl Scan<'_, '_> {
                 }
                 let of_place = load(simd, &kept[place * units + unit..][..width]);
                 let dz = match is_unmasked {
-                    true => simd.mul_f32s(load(simd, dh), slope(simd, self.activation, of_place)),
+                    true => simd.mul_f32s(
+                        load(simd, dh),
+                        slope::<S, true>(simd, self.activation, of_place),
+                    ),
                     false => simd.splat_f32s(0.0),
                 };
                 store(simd, &mut tile.left[at..at + width], flush(simd, dz));

@@ -179,7 +179,7 @@ impl Activation {
         let within = |low: f64, high: f64, slope: f64| {
             if y > F::of(low) && y < F::of(high) { F::of(slope) } else { zero }
         };
-        let sigmoid = Self::Sigmoid.apply(x);
+        let sigmoid = |x: F| Self::Sigmoid.apply(x);
         match self {
             Self::Linear => one,
             Self::Relu if y > zero => one,
@@ -199,17 +199,20 @@ impl Activation {
             Self::Selu if y < zero => y + F::of(SELU_BELOW),
             Self::Selu => F::of(SELU_SCALE),
             Self::Softplus => -(-y).exp_m1(),
-            Self::Silu => sigmoid * (one + x * (one - sigmoid)),
+            Self::Silu => {
+                let share = sigmoid(x);
+                share * (one + x * (one - share))
+            }
             Self::HardSilu if x <= F::of(-3.0) => zero,
             Self::HardSilu if x >= F::of(3.0) => one,
             Self::HardSilu => x / F::of(3.0) + F::of(0.5),
             Self::Mish => {
                 let share = Self::Softplus.apply(x).tanh();
-                share + x * (one - share * share) * sigmoid
+                share + x * (one - share * share) * sigmoid(x)
             }
             Self::Gelu => normal_distribution(x) + x * normal_density(x),
             Self::GeluTanh => {
-                let share = Self::Sigmoid.apply(gelu_exponent(x));
+                let share = sigmoid(gelu_exponent(x));
                 let rest = share * (one - share);
                 // Where that is 0, x may be infinite.
                 if rest == zero {
