@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// Fails as [`fs::rename`]; both files are then as they were.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    patiently(|| fs::rename(from, to))
+    patiently(PATIENCE, || fs::rename(from, to))
 }
 
 /// Removes a file as [`fs::remove_file`] does. If another program holds it open, that is waited for, up
@@ -28,7 +28,18 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// Fails as [`fs::remove_file`].
 pub fn remove_file(path: &Path) -> io::Result<()> {
-    patiently(|| fs::remove_file(path))
+    patiently(PATIENCE, || fs::remove_file(path))
+}
+
+/// Removes a file as [`remove_file`] does, if it is there.
+///
+/// # Errors
+/// Fails as [`fs::remove_file`], except that no such file is no error.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Returns true if a file could not be opened, replaced or removed because a program holds it open,
@@ -40,11 +51,13 @@ pub fn is_in_use(error: &io::Error) -> bool {
     cfg!(windows) && error.raw_os_error().is_some_and(|code| CODES.contains(&code))
 }
 
-fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+/// Does `work` again and again while another program holds its file open, for `patience` at most, and
+/// returns its last result.
+pub fn patiently<T>(patience: Duration, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let begun = Instant::now();
     loop {
         match work() {
-            Err(error) if is_in_use(&error) && begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            Err(error) if is_in_use(&error) && begun.elapsed() < patience => thread::sleep(PAUSE),
             done => return done,
         }
     }

@@ -21,5 +21,5 @@ pub mod safetensors;
 pub mod tensorboard;
 
 pub use atomic::{AtomicFile, WriteError, abandon_all, write_atomically};
-pub use in_use::{is_in_use, remove_file, rename};
+pub use in_use::{is_in_use, patiently, remove_file, remove_if_there, rename};
 pub use name::{NameError, check_names};

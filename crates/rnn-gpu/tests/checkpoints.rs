@@ -5,8 +5,8 @@
 
 mod common;
 
-use common::{Sandbox, npy_bytes};
-use rnn_core::{HostTensor, Rng};
+use common::{Sandbox, random_arrays};
+use rnn_core::Rng;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -43,11 +43,7 @@ impl Run {
         );
         let fit =
             folder.write("fit.toml", b"validation = 0.1\nearly_stopping = { patience = 100 }\n");
-        let mut rng = Rng::new(1, 0);
-        let mut floats = |shape: &[usize]| {
-            let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0));
-            npy_bytes(HostTensor::from_f32(shape, values.map(|v: f64| v as f32).collect()))
-        };
+        let mut floats = random_arrays();
         let arrays = [("x_train", floats(&[80, 4, 2])), ("y_train", floats(&[80]))];
         let data = folder.npz("d.npz", &arrays);
         let task = ["--model", &model, "--data", &data, "--fit", &fit].map(str::to_owned);

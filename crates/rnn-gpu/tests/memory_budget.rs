@@ -173,6 +173,10 @@ fn descriptions_of_many_values_are_refused() {
 const MODEL_HEAD: &str = "input.shape = [4]\ncompile.loss = \"mse\"\ncompile.optimizer = \"sgd\"\n";
 const LAYER: &str = "layer = [{ type = \"Dense\", units = 1 }]\n";
 
+fn model(sandbox: &Sandbox) -> String {
+    sandbox.write("model.toml", [MODEL_HEAD, LAYER].concat().as_bytes())
+}
+
 fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut text =
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
@@ -187,8 +191,7 @@ fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn arrays_that_unpack_to_the_memory_are_refused() {
     let sandbox = Sandbox::new();
-    let (model, out) =
-        (sandbox.write("model.toml", [MODEL_HEAD, LAYER].concat().as_bytes()), sandbox.path("out"));
+    let (model, out) = (model(&sandbox), sandbox.path("out"));
     let labels = npy_bytes(HostTensor::from_f32([8], vec![0.0; 8]));
     for (descr, width, fortran, shape) in [
         ("|u1", 1, "False", "(50000000, 4)"),
@@ -213,8 +216,7 @@ fn arrays_that_unpack_to_the_memory_are_refused() {
 #[test]
 fn lines_of_delimiters_are_refused() {
     let sandbox = Sandbox::new();
-    let (model, out) =
-        (sandbox.write("model.toml", [MODEL_HEAD, LAYER].concat().as_bytes()), sandbox.path("out"));
+    let (model, out) = (model(&sandbox), sandbox.path("out"));
     let commas = ",".repeat(20_000_000);
     let narrow = "1,2\n".repeat(1000);
     for (name, contents) in

@@ -22,6 +22,8 @@ pub(crate) struct Pipelines(Mutex<CompiledKernels>);
 struct CompiledKernels {
     modules: HashMap<ShaderId, wgpu::ShaderModule>,
     pipelines: HashMap<Key, Arc<Pipeline>>,
+    /// Kernels that the driver refused, with the device and the message: it is not asked again.
+    refused: HashMap<Key, (String, String)>,
 }
 
 /// A module by its address. Names may repeat: a verification compiles a tampered copy of a kernel
@@ -29,7 +31,7 @@ struct CompiledKernels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ShaderId(usize);
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     shader: ShaderId,
     entry: &'static str,
@@ -51,17 +53,24 @@ impl Pipelines {
         if let Some(pipeline) = compiled.pipelines.get(&key) {
             return Ok(pipeline.clone());
         }
+        if let Some((device, message)) = compiled.refused.get(&key).cloned() {
+            return Err(DeviceError::Refused { device, message });
+        }
         let known = compiled.modules.get(&key.shader).cloned();
-        let (module, pipeline) = gpu
-            .guarded(|| {
-                let module = match known {
-                    Some(module) => module,
-                    None => compile_module(gpu, dispatch.shader)?,
-                };
-                let pipeline = Arc::new(compile(gpu, &module, dispatch));
-                Ok((module, pipeline))
-            })
-            .map_err(|error| name(error, dispatch))?;
+        let made = gpu.guarded(|| {
+            let module = match known {
+                Some(module) => module,
+                None => compile_module(gpu, dispatch.shader)?,
+            };
+            let pipeline = Arc::new(compile(gpu, &module, dispatch));
+            Ok((module, pipeline))
+        });
+        let (module, pipeline) =
+            made.map_err(|error| name(error, dispatch)).inspect_err(|error| {
+                if let DeviceError::Refused { device, message } = error {
+                    compiled.refused.insert(key.clone(), (device.clone(), message.clone()));
+                }
+            })?;
         compiled.modules.insert(key.shader, module);
         compiled.pipelines.insert(key, pipeline.clone());
         Ok(pipeline)

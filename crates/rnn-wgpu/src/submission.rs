@@ -19,7 +19,7 @@ impl Gpu {
     /// by the first that it compiles.
     ///
     /// # Errors
-    /// Fails if the device is lost or hangs, or refuses a launch and all its variants.
+    /// Fails if the device is lost or hangs, or refuses the launch chosen and each of its variants.
     pub fn select_variants(&self, recording: &mut Recording) -> Result<(), DeviceError> {
         match self.variants {
             VariantChoice::First => {}
@@ -34,20 +34,19 @@ impl Gpu {
 
     /// Selects the first variant that the driver compiles, if it refuses the present one.
     fn avoid_refusal(&self, dispatch: &mut Dispatch) -> Result<(), DeviceError> {
-        match self.pipelines.get(self, dispatch) {
-            Err(DeviceError::Refused { .. }) if !dispatch.variants.is_empty() => {}
-            compiled => return compiled.map(drop),
-        }
-        let chosen = dispatch.clone();
+        let compile = |dispatch: &Dispatch| self.pipelines.get(self, dispatch).map(drop);
+        let refused = match compile(dispatch) {
+            Err(error @ DeviceError::Refused { .. }) => error,
+            compiled => return compiled,
+        };
         for variant in 1..=dispatch.variants.len() {
             dispatch.select_variant(variant);
-            match self.pipelines.get(self, dispatch) {
+            match compile(dispatch) {
                 Err(DeviceError::Refused { .. }) => {}
-                compiled => return compiled.map(drop),
+                compiled => return compiled,
             }
         }
-        *dispatch = chosen;
-        self.pipelines.get(self, dispatch).map(drop)
+        Err(refused)
     }
 
     /// Creates a zeroed buffer of at least `bytes` bytes and at least four, for `usage`. `what`

@@ -14,7 +14,9 @@ pub(super) fn read(path: &Path, all: &mut Collection) -> Result<(), TextError> {
     }
     read_part(TextSplit::Train, &train, all)?;
     let test = path.join("test");
-    if test.is_dir() && train != path {
+    // What cannot be looked at is not taken to be absent.
+    let there = test.try_exists().map_err(at(&test))? && test.is_dir();
+    if there && train != path {
         read_part(TextSplit::Test, &test, all)?;
     }
     Ok(())

@@ -92,6 +92,15 @@ pub fn contents(folder: &str) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
+/// Writes files into a folder, by their paths in it.
+pub fn lay_out(files: &BTreeMap<String, Vec<u8>>, folder: &str) {
+    for (name, bytes) in files {
+        let to = Path::new(folder).join(name);
+        fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        fs::write(to, bytes).expect("the disk has room");
+    }
+}
+
 /// A JSON file of a run.
 pub fn json_of(run: &str, name: &str) -> Value {
     let path = Path::new(run).join(name);
@@ -139,11 +148,7 @@ impl Sandbox {
     /// A copy of a run, for a test that changes it.
     pub fn copy(&self, run: &str, name: &str) -> String {
         let copy = self.path(name);
-        for (file, bytes) in contents(run) {
-            let to = Path::new(&copy).join(file);
-            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-            fs::write(to, bytes).expect("the disk has room");
-        }
+        lay_out(&contents(run), &copy);
         copy
     }
 

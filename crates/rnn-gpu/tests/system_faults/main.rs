@@ -21,9 +21,7 @@ const SAMPLE: usize = 80;
 /// The faults that are tried: all of them, or ones drawn at random, always the same.
 fn chosen(mut all: Vec<Fault>) -> Vec<Fault> {
     if std::env::var("RNN_GPU_FAULTS").as_deref() != Ok("all") {
-        let mut rng = Rng::new(16, all.len() as u64);
-        let at = |rng: &mut Rng, below: usize| rng.below(below as u32) as usize;
-        (0..all.len()).rev().for_each(|i| all.swap(i, at(&mut rng, i + 1)));
+        Rng::new(16, all.len() as u64).shuffle(&mut all);
         all.truncate(SAMPLE);
     }
     all

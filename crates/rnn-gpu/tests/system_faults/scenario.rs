@@ -1,11 +1,10 @@
 //! The commands that are tried, what they start from, and the files that they are to make.
 
 use crate::common::line::table;
-use crate::common::{Sandbox, contents, random_arrays, rnn_gpu, success, text};
+use crate::common::{Sandbox, contents, lay_out, random_arrays, rnn_gpu, success, text};
 use crate::fault::{Calls, Fault, Layer, calls};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::thread;
@@ -26,7 +25,7 @@ pub struct Scenario {
 }
 
 /// Commands, their arguments between spaces.
-pub const SCENARIOS: [Scenario; 10] = [
+pub const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "train",
         args: "train --model=model.toml --data=d.npz --epochs=2 --batch-size=8 \
@@ -47,6 +46,13 @@ pub const SCENARIOS: [Scenario; 10] = [
                --checkpoint-every=1 --out=new --device=cpu",
         again: "train --resume=new --device=cpu",
         results: "new/weights.safetensors new/optimizer.safetensors",
+    },
+    Scenario {
+        name: "train again",
+        args: "train --model=model.toml --data=d.npz --epochs=1 --batch-size=8 --checkpoint-every=1 \
+               --out=run --overwrite --device=cpu",
+        again: "train --resume=run --epochs=1 --device=cpu",
+        results: "run/weights.safetensors run/optimizer.safetensors",
     },
     Scenario {
         name: "resume",
@@ -121,7 +127,7 @@ fn start() -> &'static BTreeMap<String, Vec<u8>> {
         success(&[&train[..], &["--epochs", "1", "--out", &sandbox.path("once")]].concat());
         success(&["export", &sandbox.path("once"), "--to", &file.replace("m.", "other.")]);
         success(&["import", &file.replace("m.", "other."), "--out", &other]);
-        contents(Path::new(&model).parent().expect("a folder").to_str().expect("UTF-8"))
+        contents(&sandbox.path(""))
     })
 }
 
@@ -134,11 +140,7 @@ pub struct Whole {
 impl Scenario {
     fn prepare(&self) -> Sandbox {
         let sandbox = Sandbox::in_memory();
-        for (name, bytes) in start() {
-            let path = sandbox.path(name);
-            fs::create_dir_all(Path::new(&path).parent().expect("a folder")).expect("a folder");
-            fs::write(path, bytes).expect("the disk has room");
-        }
+        lay_out(start(), &sandbox.path(""));
         sandbox
     }
 

@@ -1,7 +1,8 @@
 //! Trainings that are killed, interrupted or run twice.
 
-use super::common::{Sandbox, assert_names, failure, json_of, npy_bytes, rnn_gpu, success, text};
-use rnn_core::{HostTensor, Rng};
+use super::common::{
+    Sandbox, assert_names, failure, json_of, random_arrays, rnn_gpu, success, text,
+};
 use std::fs;
 use std::os::windows::process::CommandExt as _;
 use std::path::Path;
@@ -34,11 +35,7 @@ impl Training {
               layer = [{ type = \"GRU\", units = 3, recurrent_dropout = 0.2 }, \
               { type = \"Dense\", units = 1 }]\n",
         );
-        let mut rng = Rng::new(1, 0);
-        let mut floats = |shape: &[usize]| {
-            let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0) as f32);
-            npy_bytes(HostTensor::from_f32(shape, values.collect()))
-        };
+        let mut floats = random_arrays();
         let arrays = [("x_train", floats(&[80, 4, 2])), ("y_train", floats(&[80]))];
         let data = folder.npz("d.npz", &arrays);
         let task = ["--model", &model, "--data", &data, "--batch-size", "8"].map(str::to_owned);

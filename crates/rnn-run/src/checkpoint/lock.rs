@@ -1,6 +1,7 @@
 use crate::error::RunError;
 use crate::host::{Guard, Host};
 use anyhow::{Context, Result, bail, ensure};
+use rnn_formats::is_in_use;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -23,11 +24,14 @@ impl RunLock {
     /// `.lock` is a link or a file of other contents, or cannot be created or locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
-        let foreign =
-            fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
+        let cannot = || format!("cannot lock {}", path.display());
+        let foreign = match fs::symlink_metadata(&path) {
+            // On Windows one that is just being removed cannot be looked at.
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_in_use(&error) => false,
+            data => data.map(|data| !data.is_file() || data.len() > 0).with_context(cannot)?,
+        };
         ensure!(!foreign, "{} is no lock of this program: move it", path.display());
-        let held = Held::try_at(&path);
-        let held = held.with_context(|| format!("cannot lock {}", path.display()))?;
+        let held = Held::try_at(&path).with_context(cannot)?;
         let Some(held) = held else { bail!(RunError::Locked { folder: folder.to_owned() }) };
         let held = Arc::new(Mutex::new(Some(held)));
         let at_end = held.clone();
@@ -127,12 +131,11 @@ mod unix {
 
 #[cfg(windows)]
 mod windows {
-    use rnn_formats::is_in_use;
+    use rnn_formats::patiently;
     use std::fs::File;
     use std::io;
     use std::os::windows::fs::OpenOptionsExt;
     use std::path::Path;
-    use std::thread;
     use std::time::Duration;
 
     /// A file that is open for this process alone, and that the system removes when it is closed.
@@ -144,30 +147,22 @@ mod windows {
     /// The link itself is opened.
     const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
     const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
-    /// Another program has the file open. That one is about to be removed looks like a file or folder
-    /// that may not be written.
+    /// Another program has the file open. One that is just being removed gives "access denied" instead, as
+    /// one that may not be written does.
     const ERROR_SHARING_VIOLATION: i32 = 32;
+    const PATIENCE: Duration = Duration::from_millis(500);
 
     impl Held {
-        /// Opens the file, or creates it; `None` if another process has it open. A scanner may have it
-        /// open for a moment, so it is tried for half a second.
+        /// Opens the file, or creates it; `None` if another process has it open, longer than for the
+        /// moment that a scanner takes.
         pub fn try_at(path: &Path) -> io::Result<Option<Self>> {
             let mut options = File::options();
             options.write(true).create(true).truncate(false).share_mode(0);
             options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_DELETE_ON_CLOSE);
-            let mut attempts = 0;
-            loop {
-                match options.open(path) {
-                    Ok(file) => return Ok(Some(Self { _file: file })),
-                    Err(error) if is_in_use(&error) && attempts < 25 => {
-                        attempts += 1;
-                        thread::sleep(Duration::from_millis(20));
-                    }
-                    Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => {
-                        return Ok(None);
-                    }
-                    Err(error) => return Err(error),
-                }
+            match patiently(PATIENCE, || options.open(path)) {
+                Ok(file) => Ok(Some(Self { _file: file })),
+                Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
+                Err(error) => Err(error),
             }
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
 use rnn_formats::checkpoint::{self, CheckpointError};
-use rnn_formats::{is_in_use, remove_file, rename};
+use rnn_formats::{is_in_use, remove_file, remove_if_there, rename};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -145,12 +145,7 @@ impl Store {
         check_unlinked(&self.folder)?;
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
-        match remove_file(&self.folder.join(FINISHED)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(cannot)
-            }
-            _ => Ok(()),
-        }
+        remove_if_there(&self.folder.join(FINISHED)).with_context(cannot)
     }
 
     /// Writes a checkpoint and removes all but the newest `keep`. If `best` is true, it is also
@@ -214,10 +209,8 @@ impl Store {
         match self.write(BEST, parts) {
             Err(error) if is_out_of_room(&error) => {
                 let (newest, best) = (self.folder.join(newest), self.folder.join(BEST));
-                if exists(&best)? {
-                    remove_file(&best)
-                        .with_context(|| format!("cannot replace {}", best.display()))?;
-                }
+                remove_if_there(&best)
+                    .with_context(|| format!("cannot replace {}", best.display()))?;
                 // Not every file system has links, and the checkpoint itself is written.
                 let _ = fs::hard_link(newest, best);
                 Ok(())

@@ -3,6 +3,7 @@ use super::store::read;
 use rnn::nn::FitProgress;
 use serde::Serialize;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// The description of a file of a [`Store`](super::Store).
@@ -30,7 +31,10 @@ impl StoredCheckpoint {
     /// Describes a file whose name has the number `step`; `None` if there is no such file.
     pub(super) fn of(path: &Path, step: Option<u64>) -> Option<Self> {
         let found = read(path);
-        let bytes = fs::metadata(path).ok()?.len();
+        let bytes = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            data => data.map_or(0, |data| data.len()),
+        };
         let file = path.file_name()?.to_string_lossy().into_owned();
         Some(match found {
             Ok(Checkpoint { state, .. }) => {

@@ -13,17 +13,18 @@ use std::path::{Path, PathBuf};
 /// Name of the file in the folder of a run that says where its TensorBoard curves are.
 pub const CURVES_NOTE: &str = "tensorboard.txt";
 
-/// Name of the file in the folder of an imported model while it is written: of the model's files there,
-/// none is of the user's.
+/// Name of the file in the folder of an imported model while it is written. While it is there, the model's
+/// files in the folder are those of an import that has not ended, not the user's.
 pub const IMPORT_MARK: &str = ".import";
 
 /// The files that a run writes into its folder, besides those in folders of it.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "config.json",
     "curves.png",
     "histogram.png",
     "history.csv",
     "history.json",
+    IMPORT_MARK,
     MODEL_JSON,
     OPTIMIZER,
     "report.html",
@@ -65,7 +66,7 @@ impl Holds {
         if is_run(folder)? {
             return Ok(Self::Run);
         }
-        if holds_model(folder)? {
+        if has_model(folder)? {
             return Ok(Self::Imported);
         }
         let unreadable = |source| RunError::Unreadable { folder: folder.to_owned(), source };
@@ -103,8 +104,13 @@ pub fn is_run(folder: &Path) -> Result<bool> {
 /// # Errors
 /// Fails as [`is_run`].
 pub fn holds_model(folder: &Path) -> Result<bool> {
+    Ok(has_model(folder)? || is_run(folder)?)
+}
+
+/// Returns true if a folder has the files of a model, whether it was trained there or imported.
+fn has_model(folder: &Path) -> Result<bool> {
     let there = |name: &str| exists(&folder.join(name));
-    Ok(there(MODEL_JSON)? && there(WEIGHTS)? || is_run(folder)?)
+    Ok(there(MODEL_JSON)? && there(WEIGHTS)?)
 }
 
 /// Returns true if a file or folder exists.
@@ -168,14 +174,14 @@ pub fn clear(folder: &Path) -> Result<()> {
     remove(folder, &mut folders, &written).with_context(cannot)?;
     for entry in entries(folder).with_context(cannot)? {
         let name = name_of(&entry);
-        if !is_folder(&entry.path()) {
+        if !is_folder(&entry.path()).with_context(cannot)? {
             continue;
         }
         match name.as_str() {
             "checkpoints" => remove(&entry.path(), &mut folders, &is_checkpoint),
             "tensorboard" => ["train", "validation"].into_iter().try_for_each(|part| {
                 let part = entry.path().join(part);
-                if is_folder(&part) { remove(&part, &mut folders, &is_board) } else { Ok(()) }
+                if is_folder(&part)? { remove(&part, &mut folders, &is_board) } else { Ok(()) }
             }),
             name if is_rollout(name) => remove(&entry.path(), &mut folders, &is_of_rollout),
             _ => continue,
@@ -188,9 +194,12 @@ pub fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns true for a folder, and false for a link to one.
-fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|data| data.is_dir())
+/// Returns true for a folder; false for a link to one, and where nothing is.
+fn is_folder(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        data => Ok(data?.is_dir()),
+    }
 }
 
 /// Removes the files of a folder whose names are of a run.

@@ -16,10 +16,10 @@ use contents::{Holds, IMPORT_MARK, exists};
 use rnn::model_file::{self, Compiled, MODEL_JSON};
 use rnn::nn::{Architecture, Compile, EpochLog, History, Model, OptimizerState, Trainer};
 use rnn_data::text::Vocabulary;
-use rnn_formats::{check_names, remove_file, safetensors, write_atomically};
+use rnn_formats::{check_names, remove_if_there, safetensors, write_atomically};
 use serde::de::DeserializeOwned;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 /// The folder of a run: its configuration, weights, history, results and pictures.
@@ -135,12 +135,7 @@ impl RunFolder {
     /// Removes a file, if it is there.
     fn remove(&self, name: &str) -> Result<()> {
         let file = self.file(name);
-        match remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", file.display()))
-            }
-            _ => Ok(()),
-        }
+        remove_if_there(&file).with_context(|| format!("cannot remove {}", file.display()))
     }
 
     /// Opens the folder of a finished run and reads its configuration.
@@ -151,17 +146,14 @@ impl RunFolder {
     /// or damaged.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
-        let text = match fs::read_to_string(&file) {
-            Err(_) if Store::of(path).is_unfinished()? => {
-                bail!(RunError::Unfinished { run: path.to_owned() })
-            }
-            Err(_) if exists(&path.join(MODEL_JSON))? => {
-                bail!(RunError::Imported { folder: path.to_owned() })
-            }
-            text => text.with_context(|| {
-                format!("{} is not the folder of a finished run: no config.json", path.display())
-            })?,
-        };
+        if !exists(&file)? {
+            let folder = path.to_owned();
+            ensure!(!Store::of(path).is_unfinished()?, RunError::Unfinished { run: folder });
+            ensure!(!exists(&path.join(MODEL_JSON))?, RunError::Imported { folder });
+            bail!("{} is not the folder of a finished run: no config.json", path.display());
+        }
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let damaged = || format!("{} is damaged", file.display());
         let config: Config = serde_json::from_str(&text).with_context(damaged)?;
         config.check().with_context(damaged)?;

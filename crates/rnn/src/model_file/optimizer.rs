@@ -5,9 +5,8 @@ use super::{ModelFileError, Result};
 use crate::nn::{Architecture, Model, Optimizer, OptimizerState, SlotOrder, WeightRange};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{KerasFile, Variables};
-use rnn_formats::{remove_file, safetensors};
+use rnn_formats::{remove_if_there, safetensors};
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 /// Name of the file in a model's folder that holds the state of its optimizer, as safetensors.
@@ -21,12 +20,7 @@ pub const FILE: &str = "optimizer.safetensors";
 pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
-        return match remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(ModelFileError::Write { path, source })
-            }
-            _ => Ok(()),
-        };
+        return remove_if_there(&path).map_err(|source| ModelFileError::Write { path, source });
     };
     let metadata = [("optimizer", optimizer.clone()), ("step", step.to_string())];
     let metadata: BTreeMap<String, String> =
