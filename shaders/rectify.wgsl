@@ -19,6 +19,10 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     }
     let z = x[i];
     var below = params.slope * (z - params.threshold);
+    // Not the NaN of 0 times an infinity.
+    if params.slope == 0.0 {
+        below = 0.0;
+    }
     if CURVED {
         below = params.slope * decay_less_one(z);
     }

@@ -46,23 +46,59 @@ pub(crate) fn extents(x: &TensorType) -> (usize, usize) {
     axes.split_first().map_or((1, 1), |(&rows, row)| (rows, row.iter().product()))
 }
 
+/// Calls `compute` for every four elements of a row of y and x with their random words.
+pub(crate) fn each_block<F: Real>(
+    io: &mut Io<'_, F>,
+    layer: u32,
+    compute: impl Fn(&mut [F], &[F], [u32; 4]),
+) {
+    let (x, random) = (io.input(0), io.uints(1));
+    let (rows, width) = extents(&io.signature.inputs[0]);
+    let (width, blocks) = (width.max(1), width.div_ceil(4));
+    let philox = Philox::new([random[0], random[1]]);
+    for (at, (y, x)) in io.output().chunks_mut(width).zip(x.chunks(width)).enumerate() {
+        let (t, b) = (at / rows, at % rows);
+        for (block, (y, x)) in y.chunks_mut(4).zip(x.chunks(4)).enumerate() {
+            let (block, row) = (t * blocks + block, random[3].wrapping_add(b as u32));
+            compute(y, x, philox.block([block as u32, random[2], layer, row]));
+        }
+    }
+}
+
+/// Checks that `random` is a key.
+pub(crate) fn check_key(random: &TensorType) -> Result<(), OpError> {
+    ensure(random.dtype == DType::U32 && random.len() == 4, || format!("the key is {random}"))
+}
+
+/// The launch of a kernel in which a thread computes the four elements of a block.
+pub(crate) fn launch(
+    shader: &'static Shader,
+    entry: &'static str,
+    s: &Signature,
+    layer: u32,
+) -> Result<Launch, OpError> {
+    let (rows, width) = extents(&s.inputs[0]);
+    let blocks = s.outputs[0].len() / width.max(1) * width.div_ceil(4);
+    Ok(Launch::new(shader, entry, threads(blocks)?)
+        // Rounds of Philox, and elements of a block of four.
+        .iterations(iterations(10, 0) + iterations(4, 0))
+        .bind("x", Operand::Input(0))
+        .bind("random", Operand::Input(1))
+        .bind("out", Operand::Output(0))
+        .param("blocks", blocks)
+        .param("rows", rows)
+        .param("width", width)
+        .param("layer", layer))
+}
+
 impl Definition for Dropout {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (x, random) = (io.input(0), io.uints(1));
-        let (rows, width) = extents(&io.signature.inputs[0]);
-        let (width, blocks) = (width.max(1), width.div_ceil(4));
-        let philox = Philox::new([random[0], random[1]]);
         let scale = F::of(1.0 / (1.0 - f64::from(self.rate)));
-        for (at, (y, x)) in io.output().chunks_mut(width).zip(x.chunks(width)).enumerate() {
-            let (t, b) = (at / rows, at % rows);
-            for (block, (y, x)) in y.chunks_mut(4).zip(x.chunks(4)).enumerate() {
-                let (block, row) = (t * blocks + block, random[3].wrapping_add(b as u32));
-                let words = philox.block([block as u32, random[2], self.layer, row]);
-                for ((y, &x), word) in y.iter_mut().zip(x).zip(words) {
-                    *y = if word >= drop_threshold(self.rate) { x * scale } else { F::zero() };
-                }
+        each_block(io, self.layer, |y, x, words| {
+            for ((y, &x), word) in y.iter_mut().zip(x).zip(words) {
+                *y = if word >= drop_threshold(self.rate) { x * scale } else { F::zero() };
             }
-        }
+        });
     }
 }
 
@@ -74,23 +110,12 @@ impl Op for Dropout {
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [x, random] = arity(inputs)?;
         ensure((0.0..1.0).contains(&self.rate), || format!("rate {} is not in 0..1", self.rate))?;
-        ensure(random.dtype == DType::U32 && random.len() == 4, || format!("the key is {random}"))?;
+        check_key(random)?;
         Ok(vec![x.clone()])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let (rows, width) = extents(&s.inputs[0]);
-        let blocks = s.outputs[0].len() / width.max(1) * width.div_ceil(4);
-        Ok(Launch::new(&SHADER, "drop_elements", threads(blocks)?)
-            // Rounds of Philox, and elements of a block of four.
-            .iterations(iterations(10, 0) + iterations(4, 0))
-            .bind("x", Operand::Input(0))
-            .bind("random", Operand::Input(1))
-            .bind("out", Operand::Output(0))
-            .param("blocks", blocks)
-            .param("rows", rows)
-            .param("width", width)
-            .param("layer", self.layer)
+        Ok(launch(&SHADER, "drop_elements", s, self.layer)?
             .param("threshold", drop_threshold(self.rate))
             .param("scale", (1.0 / (1.0 - f64::from(self.rate))) as f32)
             .into())

@@ -1,10 +1,9 @@
-use crate::common::{arity, ensure, threads};
-use crate::dropout::extents;
+use crate::common::{arity, ensure};
+use crate::dropout::{check_key, each_block, launch};
 use crate::{Case, Definition, Sample};
-use rnn_core::{DType, Philox};
 use rnn_graph::{
-    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work, iterations,
+    Cost, Graph, Io, Limits, Op, OpError, Operands, Real, Shader, Signature, TensorId, TensorType,
+    Work,
 };
 use std::f64::consts::TAU;
 
@@ -59,22 +58,13 @@ fn normal_pair(words: [u32; 2]) -> [f64; 2] {
 
 impl Definition for GaussianNoise {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (x, random) = (io.input(0), io.uints(1));
-        let (rows, width) = extents(&io.signature.inputs[0]);
-        let (width, blocks) = (width.max(1), width.div_ceil(4));
-        let philox = Philox::new([random[0], random[1]]);
-        for (at, (y, x)) in io.output().chunks_mut(width).zip(x.chunks(width)).enumerate() {
-            let (t, b) = (at / rows, at % rows);
-            for (block, (y, x)) in y.chunks_mut(4).zip(x.chunks(4)).enumerate() {
-                let (block, row) = (t * blocks + block, random[3].wrapping_add(b as u32));
-                let [w0, w1, w2, w3] = philox.block([block as u32, random[2], self.layer, row]);
-                let numbers = [normal_pair([w0, w1]), normal_pair([w2, w3])];
-                for ((y, &x), n) in y.iter_mut().zip(x).zip(numbers.into_iter().flatten()) {
-                    let noise = F::of(f64::from(self.deviation) * n);
-                    *y = x + if self.multiplies { noise * x } else { noise };
-                }
+        each_block(io, self.layer, |y, x, [w0, w1, w2, w3]| {
+            let numbers = [normal_pair([w0, w1]), normal_pair([w2, w3])];
+            for ((y, &x), n) in y.iter_mut().zip(x).zip(numbers.into_iter().flatten()) {
+                let noise = F::of(f64::from(self.deviation) * n);
+                *y = x + if self.multiplies { noise * x } else { noise };
             }
-        }
+        });
     }
 }
 
@@ -88,23 +78,12 @@ impl Op for GaussianNoise {
         let deviation = self.deviation;
         let fits = deviation >= 0.0 && deviation.is_finite();
         ensure(fits, || format!("deviation {deviation} is not a number from 0 on"))?;
-        ensure(random.dtype == DType::U32 && random.len() == 4, || format!("the key is {random}"))?;
+        check_key(random)?;
         Ok(vec![x.clone()])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let (rows, width) = extents(&s.inputs[0]);
-        let blocks = s.outputs[0].len() / width.max(1) * width.div_ceil(4);
-        Ok(Launch::new(&SHADER, "add_noise", threads(blocks)?)
-            // Rounds of Philox, and elements of a block of four.
-            .iterations(iterations(10, 0) + iterations(4, 0))
-            .bind("x", Operand::Input(0))
-            .bind("random", Operand::Input(1))
-            .bind("out", Operand::Output(0))
-            .param("blocks", blocks)
-            .param("rows", rows)
-            .param("width", width)
-            .param("layer", self.layer)
+        Ok(launch(&SHADER, "add_noise", s, self.layer)?
             .param("multiplies", u32::from(self.multiplies))
             .param("deviation", self.deviation)
             .into())
@@ -153,6 +132,7 @@ pub fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rnn_core::Philox;
 
     #[test]
     fn the_numbers_have_the_moments_of_a_normal_distribution() {

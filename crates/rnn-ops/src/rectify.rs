@@ -21,7 +21,7 @@ pub static SHADER: Shader = Shader::new(
 ///
 /// ```text
 /// y = min(x, highest)            where x > threshold
-/// y = slope (x - threshold)      elsewhere
+/// y = slope (x - threshold)      elsewhere; 0 where the slope is 0
 /// y = slope (e^x - 1)            elsewhere, if curved
 /// ```
 ///
@@ -75,6 +75,8 @@ impl Definition for Rectify {
                 true if x > highest => highest,
                 true => x,
                 false if self.curved => slope * x.exp_m1(),
+                // Not the NaN of 0 times an infinity.
+                false if slope == F::zero() && x < threshold => F::zero(),
                 false => slope * (x - threshold),
             };
         }

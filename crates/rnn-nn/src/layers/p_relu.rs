@@ -1,10 +1,10 @@
-use super::axes::{sample, swap_leading};
+use super::axes::{sample, spread, swap_leading};
 use crate::layer::{Arguments, ForwardContext, Value, Weight, WeightArguments};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activate, Activation, Binary, Fill, Scale, TransposeLeading};
+use rnn_ops::{Activate, Activation, Binary, Scale};
 
 /// A rectified linear unit whose slopes below 0 are learnt (He et al., 2015;
 /// keras/src/layers/activations/prelu.py): `[A1, .., AN]` -> `[A1, .., AN]`.
@@ -93,7 +93,7 @@ impl Layer for PRelu {
         if !behind {
             below = swap_leading(cx, below)?;
         }
-        let alpha = repeated(cx, alpha, &of_alpha[leading..], &extents[leading..])?;
+        let alpha = spread(cx, alpha, &of_alpha[leading..], &extents[leading..])?;
         below = cx.graph.apply(Binary::Mul, &[below, alpha])?;
         if !behind {
             below = swap_leading(cx, below)?;
@@ -111,26 +111,4 @@ impl Layer for PRelu {
         a.weight("alpha", &mut self.alpha)?;
         a.optional("shared_axes", &mut self.shared_axes)
     }
-}
-
-/// A tensor of the extents `from`, each of which is that of `to` or 1, repeated along the latter.
-fn repeated(
-    cx: &mut ForwardContext<'_>,
-    x: TensorId,
-    from: &[usize],
-    to: &[usize],
-) -> Result<TensorId, GraphError> {
-    let mut extents = from.to_vec();
-    let mut result = x;
-    for axis in (0..to.len()).filter(|&axis| from[axis] != to[axis]) {
-        let [before, behind] = [&extents[..axis], &extents[axis + 1..]];
-        let [before, behind] = [before, behind].map(|part| part.iter().product::<usize>());
-        let shape = [to[axis], before, behind].into();
-        let zeros = cx.graph.apply(Fill { shape, value: 0.0 }, &[])?;
-        let once = cx.graph.reshape(result, [before, behind])?;
-        let copies = cx.graph.apply(Binary::Add, &[zeros, once])?;
-        result = cx.graph.apply(TransposeLeading, &[copies])?;
-        extents[axis] = to[axis];
-    }
-    cx.graph.reshape(result, to)
 }
