@@ -35,25 +35,16 @@ pub struct Model {
     /// The shapes of each call's outputs, without the batch axis.
     shapes: Vec<Vec<Vec<usize>>>,
     parameters: Parameters,
-    /// Decides the first weights; without it they are counted, not drawn.
-    seed: Option<u64>,
 }
 
 impl Model {
     /// Creates a model without inputs, layers and outputs. `seed` decides the initial weights.
     pub fn new(seed: u64) -> Self {
-        Self::with_seed(Some(seed))
-    }
-
-    /// A model without inputs and layers. Without a seed it has no weights and is of use for their
-    /// number alone.
-    pub(crate) fn with_seed(seed: Option<u64>) -> Self {
         Self {
             architecture: Architecture::default(),
             inputs: vec![],
             shapes: vec![],
-            parameters: Parameters::default(),
-            seed,
+            parameters: Parameters::new(seed),
         }
     }
 
@@ -117,8 +108,7 @@ impl Model {
         Ok(self.call(layer, inputs)?[0])
     }
 
-    /// Calls a new layer on the tensors `inputs`, in this order, draws its weights and returns all
-    /// its outputs. The layer is named after its class, `lstm`, or `lstm_1` and so on if that name
+    /// Calls a new layer on the tensors `inputs`, in this order, and returns all its outputs. The layer is named after its class, `lstm`, or `lstm_1` and so on if that name
     /// is taken.
     ///
     /// # Errors
@@ -158,7 +148,7 @@ impl Model {
         let index = self.architecture.layers.len();
         for weight in weights {
             let weight = if trainable { weight } else { weight.not_trained() };
-            self.parameters.push((index, name), weight, self.seed);
+            self.parameters.push((index, name), weight);
         }
         let (name, path) = (name.to_owned(), vec![name.to_owned()]);
         let node = LayerNode { name, path, layer, trainable, operation: false };
@@ -323,13 +313,13 @@ impl Model {
     }
 
     /// Returns all weights as one array, at the places of [`Model::weight_ranges`], with gaps
-    /// between them that align each weight.
+    /// between them that align each weight. Initial weights are drawn at the first call.
     pub fn parameters(&self) -> &[f32] {
-        &self.parameters.values
+        self.parameters.values()
     }
 
     pub(crate) fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.values.copy_from_slice(values);
+        self.parameters.set_values(values);
     }
 
     /// Returns every weight with its name, such as `lstm/kernel`, in the order of
@@ -345,8 +335,7 @@ impl Model {
     ///
     /// # Errors
     /// Fails with [`ModelError::Weight`] if the tensor of a weight is missing or has another shape,
-    /// and with [`ModelError::Tensor`] if it is not of floats. The weights before it in
-    /// [`Model::weight_ranges`] are replaced all the same.
+    /// and with [`ModelError::Tensor`] if it is not of floats. No weight is replaced then.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         self.parameters.set_weights(weights)
     }

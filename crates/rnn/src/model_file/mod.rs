@@ -191,10 +191,7 @@ impl ModelFile {
             None => architecture.with_some_extents()?,
         };
         memory::check_weights(architecture.count_params()?)?;
-        let mut model = match self.has_weights() {
-            true => architecture.blank_model()?,
-            false => architecture.model(seed)?,
-        };
+        let mut model = architecture.model(seed)?;
         match &self.weights {
             Weights::Folder(_, weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
