@@ -1,10 +1,12 @@
 //! Keras's models predict here what they predict in Keras, and what is exported predicts there
 //! what it predicts here. The models are those of tests/interchange/models.py.
 
+mod common;
 #[path = "../../../tests/interchange/python.rs"]
 mod python;
 
 use anyhow::{Context, Result, ensure};
+use common::expect_close;
 use rnn::HostTensor;
 use rnn::model_file::{self, ModelFile};
 use rnn::nn::{
@@ -28,15 +30,6 @@ fn predictions(file: &ModelFile, inputs: &[HostTensor]) -> Result<Vec<HostTensor
     Ok(trainer.predict_batch(inputs)?)
 }
 
-fn expect_close(got: &HostTensor, want: &HostTensor) -> Result<()> {
-    ensure!(got.shape() == want.shape(), "{}, Keras has {}", got.shape(), want.shape());
-    for (index, (got, want)) in got.as_f32()?.iter().zip(want.as_f32()?).enumerate() {
-        let error = (got - want).abs() / want.abs().max(1.0);
-        ensure!(error <= TOLERANCE, "element {index} is {got}, Keras has {want}");
-    }
-    Ok(())
-}
-
 /// Predicts from one of Keras's files.
 fn check_predictions(keras: &Path) -> Result<(ModelFile, Vec<HostTensor>, Vec<HostTensor>)> {
     let file = ModelFile::open(keras)?;
@@ -48,7 +41,7 @@ fn check_predictions(keras: &Path) -> Result<(ModelFile, Vec<HostTensor>, Vec<Ho
     let outputs = predictions(&file, &inputs)?;
     for (index, got) in outputs.iter().enumerate() {
         let want = arrays.get(&[&format!("output_{index}")], ElementKind::Floats)?;
-        expect_close(got, &want).with_context(|| format!("output {index}"))?;
+        expect_close(got, &want, TOLERANCE).with_context(|| format!("output {index}"))?;
     }
     Ok((file, inputs, outputs))
 }
@@ -153,7 +146,7 @@ fn files_for_cudnn_are_read() -> Result<()> {
         }
         written.write(&old)?;
         for (got, want) in predictions(&ModelFile::open(&old)?, &inputs)?.iter().zip(&expected) {
-            expect_close(got, want).context(class)?;
+            expect_close(got, want, TOLERANCE).context(class)?;
         }
     }
     Ok(())
@@ -199,7 +192,7 @@ fn go_on(keras: &Path) -> Result<()> {
     let mut worst = 0.0f32;
     for ((name, got), (wanted, want)) in trainer.model()?.weights()?.iter().zip(&want) {
         ensure!(name == wanted, "{name}, not {wanted}");
-        expect_close(got, want).with_context(|| name.clone())?;
+        expect_close(got, want, TOLERANCE).with_context(|| name.clone())?;
         let pairs = got.as_f32()?.iter().zip(want.as_f32()?);
         worst = pairs.map(|(got, want)| (got - want).abs()).fold(worst, f32::max);
     }
