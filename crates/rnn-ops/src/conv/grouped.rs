@@ -87,7 +87,8 @@ impl Grouping {
         filters: usize,
         groups: usize,
     ) -> Result<Self, OpError> {
-        let fits = groups > 0 && channels % groups == 0 && filters % groups == 0 && filters > 0;
+        let whole = channels.is_multiple_of(groups) && filters.is_multiple_of(groups);
+        let fits = groups > 0 && filters > 0 && whole;
         ensure(fits, || format!("{groups} groups of {channels} channels and {filters} filters"))?;
         let each = [channels / groups, filters / groups];
         Ok(Self { windows, source, all: [channels, filters], each })
