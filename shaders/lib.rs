@@ -63,6 +63,7 @@ wgsl!(COLUMNS, "columns.wgsl", "Copies of ranges of columns.");
 wgsl!(COPY, "copy.wgsl", "Copies to and from unaligned offsets.");
 wgsl!(DROPOUT, "dropout.wgsl", "Dropout of elements.");
 wgsl!(ELEMENTWISE, "elementwise.wgsl", "Sums, differences and products of elements.");
+wgsl!(INTERPOLATE, "interpolate.wgsl", "Enlargement between pixels, and its gradient.");
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
@@ -166,6 +167,7 @@ pub mod simple_rnn {
 /// Convolutions.
 pub mod conv {
     wgsl!(CONV, "conv/conv.wgsl", "Convolutions and their gradients.");
+    wgsl!(GROUPED, "conv/grouped.wgsl", "Convolutions in groups, and their gradients.");
 }
 
 /// Products of matrices.

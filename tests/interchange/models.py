@@ -53,6 +53,18 @@ def stacks():
     yield "conv1d", steps(L.Conv1D(4, 2, padding="causal", dilation_rate=2, activation="relu"))
     yield "conv2d", pictures(L.Conv2D(3, (2, 3), (1, 2), padding="same", use_bias=False))
     yield "conv3d", films(L.Conv3D(3, (2, 3, 2), (2, 1, 1), activation="sigmoid"))
+    yield "conv_groups", pictures(
+        L.Conv2D(6, 2, groups=2, padding="same"), L.TimeDistributed(L.Conv1D(3, 2, groups=3))
+    )
+    yield "depthwise_conv1d", steps(L.DepthwiseConv1D(2, depth_multiplier=2, activation="relu"))
+    yield "depthwise_conv2d", pictures(L.DepthwiseConv2D((2, 3), padding="same", use_bias=False))
+    yield "separable_conv1d", steps(L.SeparableConv1D(4, 3, strides=2, padding="same"))
+    yield "separable_conv2d", pictures(L.SeparableConv2D(3, 2, depth_multiplier=2, activation="tanh"))
+    yield "conv1d_transpose", steps(L.Conv1DTranspose(4, 3, strides=2, padding="same"))
+    yield "conv2d_transpose", pictures(
+        L.Conv2DTranspose(3, (2, 3), (2, 2), output_padding=(1, 0), use_bias=False)
+    )
+    yield "conv3d_transpose", films(L.Conv3DTranspose(2, 2, (1, 2, 2), activation="sigmoid"))
     yield "conv_lstm1d", stack((4, 6, 2), L.ConvLSTM1D(3, 2, strides=2, **gates))
     yield "conv_lstm2d", films(
         L.ConvLSTM2D(3, (2, 3), padding="same", return_sequences=True, go_backwards=True)
@@ -73,6 +85,15 @@ def stacks():
     )
     yield "layer_normalization", steps(
         L.LayerNormalization(epsilon=0.01, center=False), L.LayerNormalization(scale=False)
+    )
+    yield "normalizations", pictures(
+        L.LayerNormalization(axis=[1, 3]),
+        L.BatchNormalization(axis=1),
+        L.GroupNormalization(7, axis=2, scale=False),
+        L.GroupNormalization(-1, epsilon=0.01),
+        L.UnitNormalization(axis=(1, 2)),
+        L.Softmax(axis=(2, 3)),
+        L.LayerNormalization(rms_scaling=True),
     )
     yield "dropouts", steps(L.Dropout(0.3), L.SpatialDropout1D(0.2), L.Activation("tanh"))
     yield "masking", steps(L.Masking(1.0), L.GRU(3))
@@ -95,6 +116,7 @@ def stacks():
         L.ReLU(2.0, 0.1, 0.25), L.LeakyReLU(0.2), L.ELU(1.5), L.PReLU(shared_axes=[1, 2]), L.PReLU(),
         L.Softmax(axis=1),
     )
+    yield "up_sampling2d_bilinear", pictures(L.UpSampling2D((2, 3), interpolation="bilinear"))
     yield "up_sampling3d", films(L.UpSampling3D((1, 2, 2)))
     yield "margins", pictures(L.ZeroPadding2D(((1, 0), (2, 1))), L.Cropping2D(((0, 2), (1, 0))))
     yield "margins3d", films(L.ZeroPadding3D(1), L.Cropping3D((0, 1, 2)))

@@ -19,11 +19,12 @@
 //! | look up rows of a table | [`Embedding`] ([`EmbeddingBackward`], [`SortTokens`]) |
 //! | one-hot rows | [`OneHot`] |
 //! | repeat or tile | along new leading axes, `[..s] -> [T, ..s]`: [`Binary::Add`] of a [`Fill`] of 0 `[T, ..s]` and x; rows by index: [`Embedding`]; each pixel to a block: [`AveragePoolBackward`] and [`Scale`], as UpSampling of `rnn-nn` does |
+//! | enlarge images between pixels | [`Interpolate`] ([`InterpolateBackward`]) |
 //! | join or slice columns | [`Concat`], [`Columns`] |
 //! | transpose | [`TransposeLeading`] swaps the two leading axes, which also turns batch-major into time-major, and after a reshape two blocks of axes, from which Permute of `rnn-nn` makes any order; [`Matmul`] reads operands that are stored transposed |
 //! | reverse in time | [`ReverseLeading`] |
 //! | pad with zeros | [`Pad`] in memory order; [`Conv`] and the pooling ops pad by themselves |
-//! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]) over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |
+//! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]); in groups, also depthwise, [`GroupedConv`] ([`GroupedConvInput`], [`GroupedConvKernel`]); transposed, [`ConvInput`]; over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |
 //! | pooling over windows | [`MaxPool`] ([`MaxPoolBackward`]), [`AveragePool`] ([`AveragePoolBackward`]), over [`Windows`] |
 //! | sums and means | over leading axes: [`SumRows`]; over unmasked steps: [`MaskedMean`] ([`MaskedMeanBackward`]); over all elements of an axis: a pooling op with one window, or [`Matmul`] with a [`Fill`] of 1 |
 //! | recurrent layers | [`Lstm`] ([`LstmBackward`]), [`Gru`] ([`GruBackward`]), [`SimpleRnn`] ([`SimpleRnnBackward`]), with the optional inputs [`ScanInputs`]; [`LstmGates`] has an LSTM's activations |
@@ -60,6 +61,7 @@ mod elementwise;
 mod embedding;
 mod full;
 mod gru;
+mod interpolate;
 mod layout;
 mod log_softmax;
 mod loss;
@@ -83,7 +85,9 @@ pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
 pub use columns::{Columns, Concat};
 pub use common::Definition;
-pub use conv::{Conv, ConvInput, ConvKernel, Pixels, Windows};
+pub use conv::{
+    Conv, ConvInput, ConvKernel, GroupedConv, GroupedConvInput, GroupedConvKernel, Pixels, Windows,
+};
 pub use conv_lstm::backward::ConvLstmBackward;
 pub use conv_lstm::{ConvLstm, ConvLstmExtents};
 pub use dropout::{Dropout, drop_threshold};
@@ -92,6 +96,7 @@ pub use embedding::sort_tokens::SortTokens;
 pub use embedding::{Embedding, EmbeddingBackward};
 pub use gru::Gru;
 pub use gru::backward::GruBackward;
+pub use interpolate::{Interpolate, InterpolateBackward};
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use log_softmax::{LogSoftmax, LogSoftmaxBackward};
 pub use loss::categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
@@ -155,6 +160,7 @@ pub fn suite() -> Vec<Case> {
         embedding::cases,
         gru::cases,
         normalization::inverse_root::cases,
+        interpolate::cases,
         layout::cases,
         log_softmax::cases,
         loss::cases,

@@ -1,13 +1,16 @@
 //! Convolutions over up to three axes, computed as matrix products over windows (implicit GEMM).
 
 mod cases;
+mod grouped;
 mod input;
 mod kernel;
 mod windows;
 
 pub(crate) use cases::{cases, geometries};
+pub use grouped::{GroupedConv, GroupedConvInput, GroupedConvKernel};
 pub use input::ConvInput;
 pub use kernel::ConvKernel;
+pub(crate) use windows::pixels;
 pub use windows::{Pixels, Windows};
 
 use crate::Definition;
