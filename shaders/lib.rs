@@ -66,6 +66,7 @@ wgsl!(ELEMENTWISE, "elementwise.wgsl", "Sums, differences and products of elemen
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
+wgsl!(MASK_SCORES, "mask_scores.wgsl", "Attention scores without what masks hide.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
 wgsl!(NOISE, "noise.wgsl", "Normally distributed noise.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");

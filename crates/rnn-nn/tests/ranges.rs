@@ -2,11 +2,12 @@
 //! Keras's, or a model.toml, which is read as one.
 
 use rnn_nn::{
-    ActivityRegularization, AlphaDropout, Architecture, AveragePooling1D, BatchNormalization,
-    Bidirectional, Concatenate, Constraint, Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D,
-    ConvLstm3D, Cropping1D, Dense, Dot, Dropout, Elu, Embedding, GaussianDropout, GaussianNoise,
-    Gru, Initializer, InputSpec, Layer, LayerNormalization, LeakyRelu, Lstm, Masking, MaxPooling1D,
-    MaxPooling2D, Model, Normalization, OutputActivation, PRelu, Penalty, Permute, Relu,
+    ActivityRegularization, AdditiveAttention, AlphaDropout, Architecture, Attention,
+    AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Constraint, Conv1D, Conv2D,
+    Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D, Cropping1D, Dense, Dot, Dropout, EinsumDense, Elu,
+    Embedding, GaussianDropout, GaussianNoise, Gru, Initializer, InputSpec, Layer,
+    LayerNormalization, LeakyRelu, Lstm, Masking, MaxPooling1D, MaxPooling2D, Model,
+    MultiHeadAttention, Normalization, OutputActivation, PRelu, Penalty, Permute, Relu,
     RepeatVector, Rescaling, Reshape, Rnn, SimpleRnn, Softmax, SpatialDropout1D, StackedRnn,
     TimeDistributed, UpSampling1D, ZeroPadding1D,
 };
@@ -113,6 +114,22 @@ fn layers_made_in_rust_are_refused() {
         (sequence(), Box::new(Normalization::new().axes([3])), "inputs that have its axes"),
         (sequence(), Box::new(Dot::new([0, 1])), "axes = [0,1]"),
         (sequence(), Box::new(Dot::new([1, 1])), "two inputs"),
+        (sequence(), Box::new(Attention::new().dropout(1.0)), "dropout = 1"),
+        (sequence(), Box::new(AdditiveAttention()), "a query [Q, D], a value [K, V]"),
+        (
+            sequence(),
+            Box::new(EinsumDense::new("abc,cd->ad", [Some(2)])),
+            "its equation and its output_shape",
+        ),
+        (
+            sequence(),
+            Box::new(EinsumDense::new("abc,cd->abd", [None, None])),
+            "its equation and its output_shape",
+        ),
+        (sequence(), Box::new(EinsumDense::new("abc,cd->abd", [None, Some(0)])), "output_shape"),
+        (sequence(), Box::new(MultiHeadAttention::new(0, 2)), "num_heads = 0"),
+        (sequence(), Box::new(MultiHeadAttention::new(2, 2).output_shape([])), "output_shape = []"),
+        (sequence(), Box::new(MultiHeadAttention::new(2, 2)), "a query [Q, F], a value [K, G]"),
         (sequence(), Box::new(Rnn::new(Lstm::new(0))), "units = 0"),
         (sequence(), Box::new(StackedRnn::new([])), "cells = []"),
         (sequence(), Box::new(StackedRnn::new([Gru::new(0).into()])), "units = 0"),

@@ -28,6 +28,7 @@ macro_rules! weight_arguments {
 
 mod activation;
 mod array;
+mod attention;
 mod axes;
 mod batch_normalization;
 mod bidirectional;
@@ -39,6 +40,7 @@ mod conv_lstm;
 mod dense;
 mod dot;
 mod dropout;
+mod einsum_dense;
 mod embedding;
 mod extremum;
 mod gamma_beta;
@@ -65,6 +67,7 @@ mod stacked_cells;
 mod time_distributed;
 
 pub use activation::OutputActivation;
+pub use attention::{AdditiveAttention, Attention, MultiHeadAttention};
 pub use batch_normalization::BatchNormalization;
 pub use bidirectional::{Bidirectional, Merge};
 pub use cell::{Cell, CellShapes, Scan};
@@ -74,6 +77,7 @@ pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use dense::Dense;
 pub use dot::Dot;
 pub use dropout::{Dropout, SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use einsum_dense::EinsumDense;
 pub use embedding::Embedding;
 pub use extremum::{Extremum, Maximum, Minimum};
 pub use identity::{ActivityRegularization, Identity};
@@ -119,7 +123,9 @@ pub(crate) static LAYERS: &LayerTable = &[
         Box::new(ActivityRegularization::new(Penalty { l1: 0.0, l2: 0.0 }))
     }),
     ("Add", || Box::new(Add())),
+    ("AdditiveAttention", || Box::new(AdditiveAttention())),
     ("AlphaDropout", || Box::new(AlphaDropout::new(0.0))),
+    ("Attention", || Box::new(Attention::new())),
     ("Average", || Box::new(Average())),
     ("AveragePooling1D", || Box::new(AveragePooling1D(2))),
     ("AveragePooling2D", || Box::new(AveragePooling2D(2))),
@@ -139,6 +145,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("Dot", || Box::new(Dot::new([-1, -1]))),
     ("Dropout", || Box::new(Dropout::new(0.0))),
     ("ELU", || Box::new(Elu::new())),
+    ("EinsumDense", || Box::new(EinsumDense::new("", []))),
     ("Embedding", || Box::new(Embedding::new(1, 1))),
     ("Flatten", || Box::new(Flatten)),
     ("GRU", || Box::new(Gru::new(1))),
@@ -160,6 +167,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("MaxPooling3D", || Box::new(MaxPooling3D(2))),
     ("Maximum", || Box::new(Maximum())),
     ("Minimum", || Box::new(Minimum())),
+    ("MultiHeadAttention", || Box::new(MultiHeadAttention::new(1, 1))),
     ("Multiply", || Box::new(Multiply())),
     ("Normalization", || Box::new(Normalization::new())),
     ("PReLU", || Box::new(PRelu::new())),

@@ -60,7 +60,7 @@ impl Parameters {
         }
         if let Some(seed) = seed {
             let mut rng = Rng::new(seed, self.ranges.len() as u64);
-            let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
+            let mut values = weight.arguments.initializer.draw(&weight.drawn_shape(), &mut rng);
             values.resize(len, 0.0);
             self.values.splice(offset..offset, values);
         }
