@@ -279,7 +279,7 @@ def build(name, given):
     if name in MERGING:
         y = layer([x, keras.layers.Dense(shape[-1], name="other")(x)])
     elif name in SEPARATING:
-        y = layer(x, keras.layers.Dense(shape[-1], name="other")(x))
+        y = layer(x, x)
     elif takes_mask:
         y = layer(keras.layers.Masking(name="masking")(x))
     else:
