@@ -67,6 +67,7 @@ wgsl!(INTERPOLATE, "interpolate.wgsl", "Enlargement between pixels, and its grad
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
+wgsl!(MASK_SCORES, "mask_scores.wgsl", "Attention scores without what masks hide.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
 wgsl!(NOISE, "noise.wgsl", "Normally distributed noise.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");

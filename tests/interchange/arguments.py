@@ -30,6 +30,9 @@ IMAGE, VOLUME = (5, 4, 2), (4, 4, 3, 2)
 LAYERS = {
     "Activation": (FEATURES, {"activation": "tanh"}),
     "ActivityRegularization": (STEPS, {}),
+    "AdditiveAttention": (STEPS, {}),
+    "Attention": (STEPS, {}),
+    "MultiHeadAttention": (STEPS, {"num_heads": 2, "key_dim": 2}),
     "Add": (STEPS, {}),
     "AlphaDropout": (FEATURES, {"rate": 0.0}),
     "Average": (STEPS, {}),
@@ -57,6 +60,10 @@ LAYERS = {
     "Dot": (STEPS, {"axes": 2}),
     "Dropout": (FEATURES, {"rate": 0.0}),
     "ELU": (FEATURES, {}),
+    "EinsumDense": (
+        STEPS,
+        {"equation": "abc,cd->abd", "output_shape": (5, 2), "bias_axes": "d"},
+    ),
     "Embedding": ((5,), {"input_dim": 6, "output_dim": 2}),
     "Flatten": (IMAGE, {}),
     "GRU": (STEPS, {"units": 2}),
@@ -106,6 +113,8 @@ LAYERS = {
     "ZeroPadding3D": (VOLUME, {}),
 }
 MERGING = {
+    "AdditiveAttention",
+    "Attention",
     "Add",
     "Average",
     "Concatenate",
@@ -115,6 +124,9 @@ MERGING = {
     "Multiply",
     "Subtract",
 }
+
+# Each tensor is an argument of its own.
+SEPARATING = {"MultiHeadAttention"}
 
 # Behind these stands a layer that skips masked steps.
 MASKS = {"Masking": {}, "Embedding": {"mask_zero": True}}
@@ -201,6 +213,21 @@ VALUES = {
     "mask_zero": [False],
     "input_dim": [7],
     "output_dim": [3],
+    "equation": ["abc,dc->abd"],
+    "EinsumDense.output_shape": [(5, 3)],
+    "bias_axes": [None, "b", "bd"],
+    "gptq_unpacked_column_size": [],
+    "score_mode": ["concat"],
+    "use_scale": [True],
+    "AdditiveAttention.use_scale": [False],
+    "num_heads": [3],
+    "key_dim": [3],
+    "value_dim": [3],
+    "output_shape": [4, (2, 2)],
+    "attention_axes": [],
+    "sliding_window": [2],
+    "flash_attention": [],
+    "use_gate": [True],
     "lora_rank": [1],
     "lora_alpha": [2],
     "quantization_config": [],
@@ -266,6 +293,8 @@ def build(name, given):
     takes_mask = "zero_output_for_mask" in given
     if name in MERGING:
         y = layer([x, keras.layers.Dense(shape[-1], name="other")(x)])
+    elif name in SEPARATING:
+        y = layer(x, x)
     elif takes_mask:
         y = layer(keras.layers.Masking(name="masking")(x))
     else:

@@ -79,6 +79,9 @@ def stacks():
         yield f"global_{kind.lower()}_pooling1d", steps(whole(1)())
         yield f"global_{kind.lower()}_pooling2d", pictures(whole(2)())
         yield f"global_{kind.lower()}_pooling3d", films(whole(3)())
+    units = L.EinsumDense("...x,xy->...y", output_shape=4, bias_axes="y", activation="relu")
+    heads = L.EinsumDense("abc,cde->adbe", output_shape=(2, None, 3), bias_axes="de")
+    yield "einsum_dense", steps(units, heads)
     yield "masked_mean", masked(L.GlobalAveragePooling1D())
     yield "batch_normalization", pictures(
         L.BatchNormalization(epsilon=0.01, scale=False), L.BatchNormalization(center=False)
@@ -185,6 +188,31 @@ def functional():
     yield "dots", keras.Model([a, b], [L.Dot((2, 1))([scores, b]), L.Dot(-1)([a, a])])
 
 
+def attention():
+    a, b = [keras.Input((n,), dtype="int32", name=name) for n, name in [(6, "a"), (5, "b")]]
+    words = lambda tokens, mask: L.Embedding(9, 4, mask_zero=mask)(tokens)
+    for name, mask in [("", False), ("_masked", True)]:
+        read = L.LSTM(4, return_sequences=True)(words(a, mask))
+        decoded = L.GRU(4, return_sequences=True)(words(b, mask))
+        dot = L.Attention(use_scale=True, score_mode="concat", dropout=0.2)([decoded, read])
+        scored = L.AdditiveAttention()([dot, read, read], return_attention_scores=True)
+        causal = L.Attention()([decoded, decoded], use_causal_mask=True)
+        ends = [L.Concatenate()([decoded, dot, causal]), *scored]
+        yield f"attention{name}", keras.Model([a, b], ends)
+        own = L.MultiHeadAttention(2, 3, dropout=0.1)(read, read)
+        both = L.MultiHeadAttention(3, 2, value_dim=4, output_shape=5, use_bias=False)
+        other = both(decoded, own, key=read, use_causal_mask=True)
+        wide = L.MultiHeadAttention(2, 2, output_shape=(2, 3))
+        scored = wide(other, own, return_attention_scores=True)
+        yield f"attention_heads{name}", keras.Model([a, b], [L.LSTM(3)(other), own, *scored])
+        x = words(a, mask)
+        for _ in range(2):
+            y = L.MultiHeadAttention(2, 2)(x, x, use_causal_mask=mask)
+            x = L.LayerNormalization()(L.Add()([x, y]))
+            x = L.LayerNormalization()(L.Add()([x, L.Dense(4)(L.Dense(6, "relu")(x))]))
+        yield f"attention_transformer{name}", keras.Model(a, L.GlobalAveragePooling1D()(x))
+
+
 def nested():
     steps = lambda: keras.Input((5, 2))
     inner = stack((5, 2), L.Dense(3, "tanh"), L.BatchNormalization(), L.GRU(2))
@@ -247,7 +275,7 @@ def examples(model, random):
 
 def write():
     random = np.random.default_rng(1)
-    for name, model in [*stacks(), *functional(), *nested(), *masks()]:
+    for name, model in [*stacks(), *functional(), *attention(), *nested(), *masks()]:
         for variable in model.weights:
             value = random.normal(scale=0.5, size=variable.shape)
             positive = "variance" in variable.path

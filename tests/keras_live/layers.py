@@ -52,6 +52,19 @@ def dense(d, shape):
     return L.Dense(d.whole(1, 5), **given, **held(d, "kernel", "bias"), **whole_layer(d))
 
 
+def einsum_dense(d, shape):
+    """The last axis becomes one or two, in any place behind the batch."""
+    letters = "abcdef"[: len(shape) + 1]
+    made = "yz"[: d.whole(1, 2)]
+    kept = list(letters[:-1])
+    place = d.whole(1, len(kept))
+    end = "".join([*kept[:place], made, *kept[place:]])
+    extents = [d.whole(1, 3) if c in made else shape[letters.index(c) - 1] for c in end[1:]]
+    equation = f"{letters},{letters[-1]}{made}->{end}"
+    bias = "".join(c for c in end[1:] if d.chance(0.5)) or None
+    return L.EinsumDense(equation, tuple(extents), bias_axes=bias, **held(d, "kernel", "bias"))
+
+
 def activation(d, shape):
     return L.Activation(d.pick([*ACTIVATIONS, "softmax"]))
 
@@ -313,6 +326,7 @@ def up_sampling(d, shape):
 
 ANY = [
     (2, dense),
+    (0.4, einsum_dense),
     (1, activation),
     (0.5, softmax),
     (0.3, dropout),

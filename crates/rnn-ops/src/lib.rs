@@ -31,7 +31,7 @@
 //! | recurrent convolutional layers | [`ConvLstm`] ([`ConvLstmBackward`]) with [`ConvLstmExtents`] |
 //! | normalization | over the last axis: [`Normalize`] ([`NormalizeBackward`]); over rows: [`BatchNormalize`] ([`BatchNormalizeBackward`]), [`MovingAverage`], [`InverseRoot`] |
 //! | dropout and noise | [`Dropout`], [`GaussianNoise`]; inside recurrent products [`DropoutMatmul`] |
-//! | masks | made by [`StepMask`]; applied by [`MaskItems`]; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
+//! | masks | made by [`StepMask`]; applied by [`MaskItems`], and to the scores of an attention by [`MaskScores`], which leaves [`Hidden`] ones; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
 //! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]) |
 //! | metrics | [`UpdateMetricSums`] of [`MetricSums`] |
 //! | write to a tensor that stays on the device | [`Assign`], [`MovingAverage`] |
@@ -67,6 +67,7 @@ mod log_softmax;
 mod loss;
 mod lstm;
 mod mask;
+mod mask_scores;
 mod masked_mean;
 mod noise;
 mod normalization;
@@ -107,6 +108,7 @@ pub use lstm::Lstm;
 pub use lstm::backward::LstmBackward;
 pub use lstm::gates::LstmGates;
 pub use mask::{MaskItems, SeenMask, StepMask};
+pub use mask_scores::{Hidden, MaskScores};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
 pub use matmul::batch::BatchMatmul;
@@ -166,6 +168,7 @@ pub fn suite() -> Vec<Case> {
         loss::cases,
         lstm::cases,
         mask::cases,
+        mask_scores::cases,
         masked_mean::cases,
         loss::masked_weights::cases,
         matmul::cases,

@@ -46,6 +46,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("fitting::metrics", "metrics", fitting::metrics),
     ("fitting::optimizers", "optimizers", fitting::optimizers),
     ("fitting::ten_training_losses", "training", fitting::ten_training_losses),
+    ("layers::attention", "attention", masked_models::check),
     ("layers::bidirectional", "bidirectional", layers::bidirectional),
     ("layers::conv1d", "conv1d", layers::conv1d),
     ("layers::described", "described_layers", masked_models::check),

@@ -51,21 +51,28 @@ impl Architecture {
         (order, met)
     }
 
-    /// The layers in the order of Keras's `Model.layers`: those farthest from the outputs first
-    /// (`map_graph` in keras/src/ops/function.py). A layer that no output needs is not among them.
-    fn sorted(&self) -> Vec<Operation> {
-        let (order, met) = self.walk();
+    /// The depth of each operation and of each call that the outputs need, as the distance from the
+    /// outputs, and the places of the calls in the order in which they got theirs (`map_graph` in
+    /// keras/src/ops/function.py).
+    fn depths(&self) -> (HashMap<Operation, usize>, HashMap<usize, (usize, usize)>) {
+        let (order, _) = self.walk();
         let mut depths: HashMap<Operation, usize> = HashMap::new();
-        let mut call_depths = vec![0; self.calls.len()];
+        let mut of_calls: HashMap<usize, (usize, usize)> = HashMap::new();
+        let deepen = |of_calls: &mut HashMap<usize, (usize, usize)>, call, depth| {
+            let place = of_calls.len();
+            let known = of_calls.entry(call).or_insert((0, place));
+            known.0 = known.0.max(depth);
+            known.0
+        };
         for &call in order.iter().rev() {
             let operation = Operation::Layer(self.calls[call].layer);
-            let depth = call_depths[call].max(depths.get(&operation).copied().unwrap_or(0));
+            let others = depths.get(&operation).copied().unwrap_or(0);
+            let depth = deepen(&mut of_calls, call, others);
             depths.insert(operation, depth);
-            call_depths[call] = depth;
             for &source in &self.calls[call].inputs {
                 match source {
                     TensorRef::Output { call, .. } => {
-                        call_depths[call] = call_depths[call].max(depth + 1);
+                        deepen(&mut of_calls, call, depth + 1);
                     }
                     TensorRef::Input(_) => {
                         let above = depths.entry(self.operation(source)).or_insert(0);
@@ -74,6 +81,23 @@ impl Architecture {
                 }
             }
         }
+        (depths, of_calls)
+    }
+
+    /// The calls that the outputs need, in the order in which Keras makes them
+    /// (`run_through_graph` in keras/src/ops/function.py).
+    pub(super) fn calls_in_keras_order(&self) -> Vec<usize> {
+        let (_, of_calls) = self.depths();
+        let mut all: Vec<(usize, (usize, usize))> = of_calls.into_iter().collect();
+        all.sort_by_key(|&(_, (depth, place))| (usize::MAX - depth, place));
+        all.into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// The layers in the order of Keras's `Model.layers`: those farthest from the outputs first. A
+    /// layer that no output needs is not among them.
+    fn sorted(&self) -> Vec<Operation> {
+        let (_, met) = self.walk();
+        let (depths, _) = self.depths();
         let mut all: Vec<(Operation, usize)> = depths.into_iter().collect();
         all.sort_by_key(|&(operation, depth)| {
             (usize::MAX - depth, met.get(&operation).copied().unwrap_or(usize::MAX))

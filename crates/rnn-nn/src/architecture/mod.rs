@@ -1,5 +1,6 @@
 //! The graph of a model: inputs, layers, and the calls of layers on tensors.
 
+mod attached_masks;
 mod keras_order;
 
 use crate::naming::distinct_names;

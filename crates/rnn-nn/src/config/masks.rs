@@ -166,6 +166,7 @@ impl<'a> MaskOperations<'a> {
                 operand(first)?.any_feature().map(Operand::Mask)
             }
             "ExpandDims" if last(rank(first)? + 1) => operand(first)?.mask().map(Operand::Wide),
+            "ConvertToTensor" => operand(first),
             "ZerosLike" => Some(Operand::Zeros),
             "OnesLike" => Some(Operand::Ones),
             "LogicalOr" => operand(first)?.or(operand(arguments.get(1)?)?),
@@ -206,6 +207,13 @@ impl<'a> MaskOperations<'a> {
                     "the operation {name} is given a tensor with a mask, which Keras does not pass \
                      on behind it; supported: the layer {} in its place",
                     layer.class()
+                )));
+            }
+            if dialect.before_keras_3() && layer.separates() && masks.iter().any(Option::is_some) {
+                return Err(ConfigError::Structure(format!(
+                    "layer {name} is given tensors with masks, which Keras 2 applies in another way \
+                     where it masks all keys of a query; this is not supported: save the model with \
+                     Keras 3"
                 )));
             }
             if dialect.before_keras_3() && merges_otherwise(&**layer, &masks) {
@@ -292,7 +300,8 @@ pub(super) fn is_operation(part: &Value) -> bool {
 }
 
 /// Operations that no layer shares a name with.
-const MASKS: [&str; 6] = ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike"];
+const MASKS: [&str; 7] =
+    ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ConvertToTensor", "ZerosLike", "OnesLike"];
 
 /// Operations that layers share a name with.
 const MERGES: [&str; 5] = ["Add", "Maximum", "Minimum", "Multiply", "Subtract"];
@@ -309,7 +318,8 @@ pub(super) fn refuse_masks_beside_states(
     let masks = |layer: &LayerNode| {
         matches!(layer.layer.mask_flow(), MaskFlow::Tokens | MaskFlow::Steps(_))
     };
-    let given = |call: &&Call| call.inputs.len() > 1 && !layers[call.layer].layer.merges();
+    let states = |layer: &dyn Layer| !layer.merges() && !layer.separates();
+    let given = |call: &&Call| call.inputs.len() > 1 && states(&*layers[call.layer].layer);
     match calls.iter().find(given).filter(|_| layers.iter().any(masks)) {
         None => Ok(()),
         Some(call) => Err(ConfigError::Structure(format!(

@@ -5,6 +5,7 @@
 
 mod compile;
 mod cudnn;
+mod keywords;
 mod layer;
 mod limits;
 mod masks;

@@ -1,5 +1,6 @@
 //! Sequential and functional models, as Keras 2 and Keras 3 write them.
 
+use super::keywords::{SWITCHES, TENSORS, masked_tensor, with_switches};
 use super::limits;
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
@@ -179,7 +180,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let part = match Nested::read(name, layer, dialect, &mut layers)? {
             Some(nested) => Part::Model(nested),
             None => {
-                layers.push(LayerNode::read(name.to_owned(), layer, dialect)?);
+                let layer = with_switches(name, layer, nodes)?;
+                layers.push(LayerNode::read(name.to_owned(), &layer, dialect)?);
                 Part::Layer(layers.len() - 1)
             }
         };
@@ -313,7 +315,7 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
     let odd = |value: &Value| {
         ConfigError::structure(format!(
             "layer {layer} is called with {}, which is not supported; supported: tensors, \
-             initial_state",
+             initial_state, query, value, key, use_causal_mask, return_attention_scores",
             shown(value)
         ))
     };
@@ -343,9 +345,15 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
         }
     };
     let mut masks = vec![];
+    for name in TENSORS {
+        if let Some(value) = keywords.get(name).filter(|value| !value.is_null()) {
+            inputs.push(of(value).ok_or_else(|| odd(&serde_json::json!({name: value})))?);
+        }
+    }
     for (name, value) in keywords {
         match name.as_str() {
             _ if matches!(value, Value::Null | Value::Bool(false)) => {}
+            name if TENSORS.contains(&name) || SWITCHES.contains(&name) => {}
             "initial_state" => inputs.extend(tensors(value, of).ok_or_else(|| odd(value))?),
             "mask" => {
                 // One, or a list of one for each input, of which some may have none.
@@ -356,7 +364,11 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
                     masks.push((input, known.ok_or_else(|| odd(value))?));
                 }
             }
-            _ => return Err(odd(&serde_json::json!({name: value}))),
+            name => {
+                let input = masked_tensor(name).filter(|input| *input < inputs.len());
+                let known = input.and_then(|input| Some((input, of(value)?)));
+                masks.push(known.ok_or_else(|| odd(&serde_json::json!({name: value})))?);
+            }
         }
     }
     match inputs.is_empty() {

@@ -77,15 +77,18 @@ fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
         }})
     };
     let tensors: Vec<Value> = call.inputs.iter().map(tensor).collect();
-    if of.layers[call.layer].layer.merges() {
-        return json!({"args": [tensors], "kwargs": {}});
+    let layer = &of.layers[call.layer].layer;
+    let on = layer.switches().into_iter().map(|name| (name.to_owned(), json!(true)));
+    let mut keywords: Map<String, Value> = on.collect();
+    if layer.merges() {
+        return json!({"args": [tensors], "kwargs": keywords});
     }
-    let (first, states) = tensors.split_at(1.min(tensors.len()));
-    let mut keywords = Map::new();
+    let count = if layer.separates() { tensors.len() } else { 1.min(tensors.len()) };
+    let (arguments, states) = tensors.split_at(count);
     if !states.is_empty() {
         keywords.insert("initial_state".into(), states.into());
     }
-    json!({"args": first, "kwargs": keywords})
+    json!({"args": arguments, "kwargs": keywords})
 }
 
 /// The shapes of all tensors, where no extent is open.

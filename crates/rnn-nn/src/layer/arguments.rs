@@ -234,6 +234,18 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// Visits the switch `name` of the calls of the layer. It is read among the arguments, and
+    /// [`Layer::switches`](crate::Layer::switches) tells it to those who write calls.
+    ///
+    /// # Errors
+    /// Fails with [`ConfigError::Argument`] if a value that is read is not true or false.
+    pub fn switch(&mut self, name: &str, value: &mut bool) -> Result<(), ConfigError> {
+        match self.reader() {
+            Some(_) => Ok(()),
+            None => self.optional(name, value),
+        }
+    }
+
     /// Visits the three arguments of the weight `name` as [`Self::optional`]: for `kernel` they are
     /// `kernel_initializer`, `kernel_regularizer` and `kernel_constraint`.
     ///

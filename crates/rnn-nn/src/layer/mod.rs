@@ -61,6 +61,15 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         Ok(vec![])
     }
 
+    /// Returns the weights of the layer for inputs of the shapes `inputs`. By default they depend on
+    /// the first alone: [`Layer::weights`].
+    ///
+    /// # Errors
+    /// Fails if the inputs do not fit the layer.
+    fn weights_of(&self, inputs: &[&[usize]]) -> Result<Vec<Weight>, LayerError> {
+        self.weights(inputs.first().copied().unwrap_or_default())
+    }
+
     /// Returns the shape of the output for an input of the shape `input`.
     ///
     /// # Errors
@@ -144,6 +153,19 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// false.
     fn merges(&self) -> bool {
         false
+    }
+
+    /// Returns true if Keras's layer takes each input as an argument of its own, in order. The
+    /// default is false: those behind the first are states.
+    fn separates(&self) -> bool {
+        false
+    }
+
+    /// Returns the switches that are on in Keras's calls of the layer, such as `use_causal_mask`.
+    /// Keras keeps them beside the inputs of a call; [`Arguments::switch`] reads them. By default
+    /// there are none.
+    fn switches(&self) -> Vec<&'static str> {
+        vec![]
     }
 
     /// Returns true if, at inference, the layer's outputs depend on the mask of its input. The

@@ -15,6 +15,10 @@ impl Layer for Box<dyn Layer> {
         (**self).weights(input)
     }
 
+    fn weights_of(&self, inputs: &[&[usize]]) -> Result<Vec<Weight>, LayerError> {
+        (**self).weights_of(inputs)
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         (**self).output_shape(input)
     }
@@ -64,6 +68,14 @@ impl Layer for Box<dyn Layer> {
 
     fn merges(&self) -> bool {
         (**self).merges()
+    }
+
+    fn separates(&self) -> bool {
+        (**self).separates()
+    }
+
+    fn switches(&self) -> Vec<&'static str> {
+        (**self).switches()
     }
 
     fn uses_mask(&self) -> bool {

@@ -28,6 +28,7 @@ macro_rules! weight_arguments {
 
 mod activation;
 mod array;
+mod attention;
 mod axes;
 mod batch_normalization;
 mod bidirectional;
@@ -41,6 +42,7 @@ mod convolution;
 mod dense;
 mod dot;
 mod dropout;
+mod einsum_dense;
 mod embedding;
 mod extremum;
 mod gamma_beta;
@@ -70,6 +72,7 @@ mod time_distributed;
 mod unit_normalization;
 
 pub use activation::OutputActivation;
+pub use attention::{AdditiveAttention, Attention, MultiHeadAttention};
 pub use batch_normalization::BatchNormalization;
 pub use bidirectional::{Bidirectional, Merge};
 pub use cell::{Cell, CellShapes, Scan};
@@ -80,6 +83,7 @@ pub use conv_transpose::{Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, Conv
 pub use dense::Dense;
 pub use dot::Dot;
 pub use dropout::{Dropout, SpatialDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D};
+pub use einsum_dense::EinsumDense;
 pub use embedding::Embedding;
 pub use extremum::{Extremum, Maximum, Minimum};
 pub use group_normalization::GroupNormalization;
@@ -133,7 +137,9 @@ pub(crate) static LAYERS: &LayerTable = &[
         Box::new(ActivityRegularization::new(Penalty { l1: 0.0, l2: 0.0 }))
     }),
     ("Add", || Box::new(Add())),
+    ("AdditiveAttention", || Box::new(AdditiveAttention())),
     ("AlphaDropout", || Box::new(AlphaDropout::new(0.0))),
+    ("Attention", || Box::new(Attention::new())),
     ("Average", || Box::new(Average())),
     ("AveragePooling1D", || Box::new(AveragePooling1D(2))),
     ("AveragePooling2D", || Box::new(AveragePooling2D(2))),
@@ -158,6 +164,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("Dot", || Box::new(Dot::new([-1, -1]))),
     ("Dropout", || Box::new(Dropout::new(0.0))),
     ("ELU", || Box::new(Elu::new())),
+    ("EinsumDense", || Box::new(EinsumDense::new("", []))),
     ("Embedding", || Box::new(Embedding::new(1, 1))),
     ("Flatten", || Box::new(Flatten)),
     ("GRU", || Box::new(Gru::new(1))),
@@ -180,6 +187,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("MaxPooling3D", || Box::new(MaxPooling3D(2))),
     ("Maximum", || Box::new(Maximum())),
     ("Minimum", || Box::new(Minimum())),
+    ("MultiHeadAttention", || Box::new(MultiHeadAttention::new(1, 1))),
     ("Multiply", || Box::new(Multiply())),
     ("Normalization", || Box::new(Normalization::new())),
     ("PReLU", || Box::new(PRelu::new())),

@@ -94,21 +94,33 @@ impl Model {
             };
             values.inputs.push(tensor.into());
         }
-        for Call { layer: index, inputs } in calls {
+        let missing = self.architecture.missing_masks();
+        for (call, Call { layer: index, inputs }) in calls.iter().enumerate() {
             let LayerNode { name, layer, trainable, .. } = &layers[*index];
             let own = ranges().filter(|(range, _)| range.layer == *index);
             let own: Vec<TensorId> = own.map(|(_, &weight)| weight).collect();
             cx.name.clone_from(name);
             cx.frozen = !trainable;
             // A call comes after those that made its inputs.
-            let operands: Vec<Value> = inputs.iter().filter_map(|&of| values.get(of)).collect();
-            values.calls.push(layer.forward_all(&mut cx, &operands, &own)?);
+            let mut operands: Vec<Value> = inputs.iter().filter_map(|&of| values.get(of)).collect();
+            let first = operands.first().and_then(|first| first.mask);
+            for (operand, &of) in operands.iter_mut().zip(inputs) {
+                operand.mask = operand.mask.filter(|_| !missing.at(call, of));
+            }
+            let mut made = layer.forward_all(&mut cx, &operands, &own)?;
+            // What is missing there is known to layers that were given a mask.
+            if let (Some(output), Some(&of)) = (made.first_mut(), inputs.first())
+                && missing.at(call, of)
+            {
+                output.mask = first;
+            }
+            values.calls.push(made);
         }
         let ForwardContext { graph, mut penalties, .. } = cx;
         let (mut outputs, mut masks) = (Vec::new(), Vec::new());
         for &end in ends {
             let Some(value) = values.get(end) else { continue };
-            masks.push(value.mask);
+            masks.push(value.mask.filter(|_| !missing.at_output(end)));
             // Tokens, [T] without the batch, lead as sequences do.
             let leads = match end {
                 TensorRef::Input(input) => self.inputs.get(input).is_some_and(InputSpec::leads),

@@ -138,7 +138,7 @@ impl Model {
             elements("an input", shape)?;
         }
         self.check_tokens(&*layer, inputs)?;
-        let weights = layer.weights(self.first_shape(inputs)?)?;
+        let weights = layer.weights_of(&self.shapes_of(inputs)?)?;
         layer.output_shapes(&self.shapes_of(inputs)?)?;
         let mut all = self.parameters.len;
         for weight in &weights {
@@ -177,7 +177,7 @@ impl Model {
             self.architecture.calls.get(call).ok_or_else(unknown)?;
         let node = &self.architecture.layers[*layer];
         let weights = |inputs: &[TensorRef]| -> Result<Vec<Vec<usize>>, ModelError> {
-            let weights = node.layer.weights(self.first_shape(inputs)?)?;
+            let weights = node.layer.weights_of(&self.shapes_of(inputs)?)?;
             Ok(weights.into_iter().map(|weight| weight.shape).collect())
         };
         if weights(first)? != weights(inputs)? {

@@ -28,6 +28,8 @@ pub struct WeightRange {
     /// The index of the weight's layer in [`Model::layers`](crate::Model::layers), from 0 on.
     pub layer: usize,
     pub(crate) initializer: Initializer,
+    /// The shape from which the initializer takes its scale.
+    pub(crate) drawn_shape: Vec<usize>,
 }
 
 impl WeightRange {
@@ -77,13 +79,13 @@ impl Parameters {
             let behind = self.ranges.iter_mut().filter(|range| !range.trained);
             behind.for_each(|range| range.offset += len);
         }
+        let drawn_shape = weight.drawn_shape();
+        let WeightArguments { initializer, regularizer, constraint } = weight.arguments;
         if let Some(values) = self.values.get_mut() {
-            let mut drawn =
-                draw(self.seed, self.ranges.len(), &weight.arguments.initializer, &weight.shape);
+            let mut drawn = draw(self.seed, self.ranges.len(), &initializer, &drawn_shape);
             drawn.resize(len, 0.0);
             values.splice(offset..offset, drawn);
         }
-        let WeightArguments { initializer, regularizer, constraint } = weight.arguments;
         self.ranges.push(WeightRange {
             name: format!("{layer_name}/{}", weight.name),
             owner: weight.owner,
@@ -94,6 +96,7 @@ impl Parameters {
             trained: weight.trained,
             layer,
             initializer,
+            drawn_shape,
         });
     }
 
@@ -103,7 +106,7 @@ impl Parameters {
         self.values.get_or_init(|| {
             let mut values = vec![0.0; self.len];
             for (index, range) in self.ranges.iter().enumerate() {
-                let drawn = draw(self.seed, index, &range.initializer, &range.shape);
+                let drawn = draw(self.seed, index, &range.initializer, &range.drawn_shape);
                 values[range.at()].copy_from_slice(&drawn);
             }
             values

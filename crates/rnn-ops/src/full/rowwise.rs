@@ -3,10 +3,10 @@ use crate::optimizer::rules_of_cases;
 use crate::{
     Activate, ActivateBackward, Activation, Affine, Assign, Binary, Case, Cast,
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
-    Fill, GaussianNoise, InverseRoot, LOSS_SCALE, LogSoftmax, LogSoftmaxBackward, MaskItems,
-    Normalize, NormalizeBackward, OneHot, Pad, Penalty, PenaltyBackward, Rectify, RectifyBackward,
-    ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask, StepParams,
-    TransposeLeading, Unscale, Update,
+    Fill, GaussianNoise, Hidden, InverseRoot, LOSS_SCALE, LogSoftmax, LogSoftmaxBackward,
+    MaskItems, MaskScores, Normalize, NormalizeBackward, OneHot, Pad, Penalty, PenaltyBackward,
+    Rectify, RectifyBackward, ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask,
+    StepParams, TransposeLeading, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -106,6 +106,16 @@ fn row_by_row() -> Vec<Case> {
         ),
         wide("one_hot", OneHot { classes: WIDE }, vec![class]),
         wide("mask_items", MaskItems, vec![rows(), mask()]),
+        Case::new(
+            format!("mask_scores {MANY}x13x19"),
+            MaskScores { hidden: Hidden::Replaced(-1e9), causal: true, queries: true, keys: true },
+            vec![
+                normal(&[7, 13, 19]),
+                Sample::Below(vec![13, 7], 2),
+                Sample::Below(vec![19, 7], 2),
+            ],
+        )
+        .rows([MANY, MANY], &[along(0), along(1), along(1)], &[along(0)]),
         wide(
             "step_mask floats",
             StepMask { padding: 0.0 },
