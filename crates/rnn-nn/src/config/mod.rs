@@ -5,11 +5,13 @@
 
 mod compile;
 mod cudnn;
+mod foreign;
 mod layer;
 mod limits;
 mod masks;
 mod metrics;
 mod nested;
+mod operation;
 mod read;
 mod registry;
 mod write;

@@ -49,6 +49,7 @@ mod masking;
 mod merging;
 mod noise;
 mod normalization;
+mod operations;
 mod p_relu;
 mod permute;
 mod pool;
@@ -104,6 +105,8 @@ pub use softmax::Softmax;
 pub use spatial::PerAxis;
 pub use stacked_cells::StackedRnn;
 pub use time_distributed::TimeDistributed;
+
+pub(crate) use operations::{OPERANDS, OPERATIONS, is_tensor};
 
 use crate::Layer;
 use rnn_ops::{Activation, Penalty};
