@@ -58,11 +58,12 @@ macro_rules! wgsl {
 }
 
 wgsl!(ACTIVATION, "activation.wgsl", "Activations of all elements.");
+wgsl!(AXIS, "axis.wgsl", "Slices and reductions along one axis.");
 wgsl!(CAST, "cast.wgsl", "Conversions between f32 and f16.");
 wgsl!(COLUMNS, "columns.wgsl", "Copies of ranges of columns.");
 wgsl!(COPY, "copy.wgsl", "Copies to and from unaligned offsets.");
 wgsl!(DROPOUT, "dropout.wgsl", "Dropout of elements.");
-wgsl!(ELEMENTWISE, "elementwise.wgsl", "Sums, differences and products of elements.");
+wgsl!(ELEMENTWISE, "elementwise.wgsl", "Functions of two elements.");
 wgsl!(INTERPOLATE, "interpolate.wgsl", "Enlargement between pixels, and its gradient.");
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
@@ -79,6 +80,7 @@ wgsl!(
 );
 wgsl!(SUM_ROWS, "sum_rows.wgsl", "Sums over the rows of a matrix.");
 wgsl!(SOFTMAX, "softmax.wgsl", "The softmax of each row, its logarithm, and their gradients.");
+wgsl!(UNARY, "unary.wgsl", "Functions of one element.");
 
 /// Parts that many shaders begin with.
 pub mod shared {

@@ -259,6 +259,47 @@ def masks():
     yield "masks_nested", keras.Model(steps, L.GlobalAveragePooling1D()(L.Add()([both, inner(both)])))
 
 
+def operations():
+    """keras.ops between layers."""
+    from keras import ops
+
+    x, y, c = keras.Input((5, 4)), keras.Input((5, 1)), keras.Input((5, 4))
+    gate = ops.sigmoid(x)
+    table = np.linspace(-1, 1, 20, dtype="float32").reshape(5, 4)
+    yield "ops_gates", keras.Model([x, y, c], [gate * c + (1 - gate) * y, x / 3 + table, -x**2])
+    parts = [x[:, -1], x[:, ::2, None], x[..., 1:3], x[:, ::-1], ops.pad(x, ((0, 0), (1, 2), (0, 0)))]
+    parts += [ops.squeeze(ops.expand_dims(x, 1), 1), ops.stack([x, c], axis=2), ops.take(x, 1, axis=2)]
+    parts += [*ops.split(x, 2, axis=-1), ops.split(c, [1, 3], axis=1)[1], ops.concatenate([x, y], -1)]
+    parts += [ops.flip(x, axis=1), ops.repeat(x, 2, axis=1), ops.tile(x, [1, 2, 1]), ops.roll(x, 2, axis=1)]
+    parts += [ops.transpose(x, (0, 2, 1)), ops.reshape(x, (-1, 2, 10)), ops.swapaxes(x, 1, 2)]
+    yield "ops_shapes", keras.Model([x, y, c], parts)
+    ends = [getattr(ops, f)(x, axis=1) for f in ("mean", "sum", "max", "min", "var", "std", "logsumexp")]
+    ends += [ops.mean(x, axis=(1, 2), keepdims=True), ops.norm(x, axis=-1), ops.average(c, axis=1)]
+    yield "ops_reductions", keras.Model([x, c], ends)
+    some = ops.any(x > 0.5, axis=-1, keepdims=True)
+    ends = [ops.where(some, x, 0.0), ops.maximum(x, c), ops.clip(x, -0.5, 0.5), ops.cast(x <= c, "float32") * x]
+    ends += [ops.where(ops.logical_or(x > c, ops.logical_not(some)), 1.0, c), ops.minimum(x, 0.1)]
+    yield "ops_conditions", keras.Model([x, c], ends)
+    scores = ops.matmul(x, ops.transpose(c, (0, 2, 1)))
+    ends = [ops.einsum("bts,bsf->btf", ops.softmax(scores), c), ops.dot(x, table.T), x @ table.T]
+    yield "ops_products", keras.Model([x, c], ends)
+    hidden = L.GRU(3, return_sequences=True)(x)
+    weights = ops.softmax(L.Dense(1)(L.Dense(4, "tanh")(hidden)), axis=1)
+    yield "ops_attention", keras.Model(x, L.Dense(2)(ops.sum(weights * hidden, axis=1)))
+    tokens = keras.Input((6,), dtype="int32")
+    words = L.Embedding(9, 4, mask_zero=True)(tokens)
+    there = ops.expand_dims(ops.cast(ops.not_equal(tokens, 0), "float32"), -1)
+    both = words + L.LSTM(4, return_sequences=True)(words)
+    ends = [L.GRU(2)(both), L.GRU(2)(words), ops.sum(both * there, axis=1) / (ops.sum(there, axis=1) + 1e-7)]
+    yield "ops_masks", keras.Model(tokens, ends)
+    for f in ("relu", "gelu", "leaky_relu", "exp", "log_softmax", "square", "abs", "rsqrt", "log1p"):
+        yield f"ops_{f}", keras.Model(x, getattr(ops, f)(ops.square(x) + 0.5))
+    row = keras.Input((4,))
+    merged = [L.Add()([x, y, row]), L.Multiply()([x, y]), L.Maximum()([y, x]), L.Average()([row, x])]
+    yield "merged_shapes", keras.Model([x, y, row], merged)
+    yield "lambda_of_name", keras.Model(x, L.Lambda(ops.exp)(x))
+
+
 def examples(model, random):
     for tensor in model.inputs:
         shape = (4, *[n or 6 for n in tensor.shape[1:]])
@@ -275,7 +316,7 @@ def examples(model, random):
 
 def write():
     random = np.random.default_rng(1)
-    for name, model in [*stacks(), *functional(), *attention(), *nested(), *masks()]:
+    for name, model in [*stacks(), *functional(), *attention(), *nested(), *masks(), *operations()]:
         for variable in model.weights:
             value = random.normal(scale=0.5, size=variable.shape)
             positive = "variance" in variable.path

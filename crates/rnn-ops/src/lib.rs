@@ -10,7 +10,8 @@
 //!
 //! | purpose | ops |
 //! |---|---|
-//! | add, subtract, multiply; add a bias | [`Binary`], which broadcasts the second operand along leading axes |
+//! | add, subtract, multiply, divide; the larger or smaller; compare; add a bias | [`Binary`], which broadcasts the second operand along leading axes; choose by a condition: [`Select`] |
+//! | absolute value, logarithm, root, sign, rounding | [`Unary`] |
 //! | multiply by a constant; scale and offset of columns | [`Scale`], [`Affine`] |
 //! | constants | [`Fill`] |
 //! | change the precision | [`Cast`] |
@@ -20,13 +21,14 @@
 //! | one-hot rows | [`OneHot`] |
 //! | repeat or tile | along new leading axes, `[..s] -> [T, ..s]`: [`Binary::Add`] of a [`Fill`] of 0 `[T, ..s]` and x; rows by index: [`Embedding`]; each pixel to a block: [`AveragePoolBackward`] and [`Scale`], as UpSampling of `rnn-nn` does |
 //! | enlarge images between pixels | [`Interpolate`] ([`InterpolateBackward`]) |
+//! | slice, flip, broadcast or spread along one axis | [`Slice`], [`Spread`] |
 //! | join or slice columns | [`Concat`], [`Columns`] |
 //! | transpose | [`TransposeLeading`] swaps the two leading axes, which also turns batch-major into time-major, and after a reshape two blocks of axes, from which Permute of `rnn-nn` makes any order; [`Matmul`] reads operands that are stored transposed |
 //! | reverse in time | [`ReverseLeading`] |
 //! | pad with zeros | [`Pad`] in memory order; [`Conv`] and the pooling ops pad by themselves |
 //! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]); in groups, also depthwise, [`GroupedConv`] ([`GroupedConvInput`], [`GroupedConvKernel`]); transposed, [`ConvInput`]; over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |
 //! | pooling over windows | [`MaxPool`] ([`MaxPoolBackward`]), [`AveragePool`] ([`AveragePoolBackward`]), over [`Windows`] |
-//! | sums and means | over leading axes: [`SumRows`]; over unmasked steps: [`MaskedMean`] ([`MaskedMeanBackward`]); over all elements of an axis: a pooling op with one window, or [`Matmul`] with a [`Fill`] of 1 |
+//! | sums and means | over leading axes: [`SumRows`]; over unmasked steps: [`MaskedMean`] ([`MaskedMeanBackward`]); sums and maxima over any axis: [`Reduce`]; over all elements of an axis: a pooling op with one window, or [`Matmul`] with a [`Fill`] of 1 |
 //! | recurrent layers | [`Lstm`] ([`LstmBackward`]), [`Gru`] ([`GruBackward`]), [`SimpleRnn`] ([`SimpleRnnBackward`]), with the optional inputs [`ScanInputs`]; [`LstmGates`] has an LSTM's activations |
 //! | recurrent convolutional layers | [`ConvLstm`] ([`ConvLstmBackward`]) with [`ConvLstmExtents`] |
 //! | normalization | over the last axis: [`Normalize`] ([`NormalizeBackward`]); over rows: [`BatchNormalize`] ([`BatchNormalizeBackward`]), [`MovingAverage`], [`InverseRoot`] |
@@ -51,6 +53,7 @@ mod matmul;
 
 mod activation;
 mod affine;
+mod axis;
 mod case;
 mod cast;
 mod columns;
@@ -78,10 +81,12 @@ mod rows;
 mod simple_rnn;
 mod softmax;
 mod sum_rows;
+mod unary;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, FLUSH_THRESHOLD};
 pub use affine::Affine;
+pub use axis::{Reduce, Slice, Spread};
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
 pub use columns::{Columns, Concat};
@@ -92,7 +97,7 @@ pub use conv::{
 pub use conv_lstm::backward::ConvLstmBackward;
 pub use conv_lstm::{ConvLstm, ConvLstmExtents};
 pub use dropout::{Dropout, drop_threshold};
-pub use elementwise::{Binary, Scale};
+pub use elementwise::{Binary, Scale, Select};
 pub use embedding::sort_tokens::SortTokens;
 pub use embedding::{Embedding, EmbeddingBackward};
 pub use gru::Gru;
@@ -135,6 +140,7 @@ pub use simple_rnn::SimpleRnn;
 pub use simple_rnn::backward::SimpleRnnBackward;
 pub use softmax::{Softmax, SoftmaxBackward};
 pub use sum_rows::SumRows;
+pub use unary::Unary;
 pub use window::{Padding, Window};
 
 use rnn_core::Shape;
@@ -148,6 +154,7 @@ pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
         affine::cases,
+        axis::cases,
         normalization::batch_normalize::cases,
         cast::cases,
         loss::categorical::cases,
@@ -185,6 +192,7 @@ pub fn suite() -> Vec<Case> {
         softmax::cases,
         embedding::sort_tokens::cases,
         sum_rows::cases,
+        unary::cases,
         loss::metric_sums::cases,
         optimizer::unscale::cases,
     ];

@@ -52,6 +52,8 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("layers::described", "described_layers", masked_models::check),
     ("layers::layer_normalization", "layer_normalization", layers::layer_normalization),
     ("layers::masking", "masking", layers::masking),
+    ("layers::operations", "operations", masked_models::check),
+    ("layers::operations_of_keras_2", "tensorflow_operations", masked_models::check),
     ("layers::permute", "permute", layers::permute),
     ("layers::pooling", "pooling", layers::pooling),
     ("layers::repeat_vector", "repeat_vector", layers::repeat_vector),

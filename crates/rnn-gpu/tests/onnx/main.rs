@@ -1,5 +1,6 @@
 //! onnxruntime predicts what the exported models predict here.
 
+mod operations;
 #[path = "../../../../tests/interchange/python.rs"]
 mod python;
 mod random;

@@ -39,8 +39,6 @@ pub(crate) struct LayerNode {
     pub layer: Arc<dyn Layer>,
     /// True if gradients change its weights, false if they stay as they are.
     pub trainable: bool,
-    /// True if Keras has an operation in its place, which passes on no mask; false for a layer.
-    pub operation: bool,
 }
 
 /// A call of a layer on tensors.
@@ -157,7 +155,7 @@ impl Architecture {
     }
 
     /// True if every layer is called once, on the output of the one before it, and the output of
-    /// the last is that of the model.
+    /// the last is that of the model. Keras has no operations in such models.
     pub(crate) fn is_stack(&self) -> bool {
         let mut last = TensorRef::Input(0);
         for (index, call) in self.calls.iter().enumerate() {
@@ -166,6 +164,10 @@ impl Architecture {
             }
             last = TensorRef::Output { call: index, index: 0 };
         }
-        self.inputs.len() == 1 && self.calls.len() == self.layers.len() && self.outputs == [last]
+        let layers = self.layers.iter().all(|node| node.layer.operation().is_none());
+        layers
+            && self.inputs.len() == 1
+            && self.calls.len() == self.layers.len()
+            && self.outputs == [last]
     }
 }

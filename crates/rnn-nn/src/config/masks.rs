@@ -131,22 +131,10 @@ impl Operand {
 pub(super) struct MaskOperations<'a>(HashMap<&'a str, &'a Value>);
 
 impl<'a> MaskOperations<'a> {
-    /// Takes a part of a functional model if it is an operation that computes masks, most of which
-    /// come from keras/src/layers/merging/concatenate.py. Returns true if it was taken; false if
-    /// the part is something else, such as a layer.
-    pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
-        // Numbers may be put together too, which a layer does.
-        let of_masks = || {
-            let parts = part["inbound_nodes"][0]["args"][0].as_array();
-            let first = parts.and_then(|parts| tensor(parts.first()?));
-            first.is_some_and(|(name, ..)| self.0.contains_key(name.as_str()))
-        };
-        let masks =
-            MASKS.contains(&class_of(part)) || class_of(part) == "Concatenate" && of_masks();
-        if masks {
-            self.0.insert(name, part);
-        }
-        masks
+    /// Adds an operation of the model; most that compute masks come from
+    /// keras/src/layers/merging/concatenate.py.
+    pub fn add(&mut self, name: &'a str, part: &'a Value) {
+        self.0.insert(name, part);
     }
 
     fn operand(&self, of: &History, made: &HashMap<History, TensorRef>) -> Option<Operand> {
@@ -184,12 +172,10 @@ impl<'a> MaskOperations<'a> {
         }
     }
 
-    /// Makes sure that every mask that is named is the one that flows with the layer's input, and
-    /// that none is lost in an operation, which passes on none.
+    /// Makes sure that every mask that is named is the one that flows with the layer's input.
     ///
     /// # Errors
-    /// Fails if a layer is given another mask than the one that flows with its input, or an
-    /// operation has an input with a mask.
+    /// Fails if a layer is given another mask than the one that flows with its input.
     pub fn check(
         &self,
         named: &[(String, TensorRef, History)],
@@ -200,15 +186,8 @@ impl<'a> MaskOperations<'a> {
     ) -> Result<(), ConfigError> {
         let flowing = flow(layers, calls);
         for call in calls {
-            let LayerNode { name, layer, operation, .. } = &layers[call.layer];
+            let LayerNode { name, layer, .. } = &layers[call.layer];
             let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
-            if *operation && masks.iter().any(Option::is_some) {
-                return Err(ConfigError::Structure(format!(
-                    "the operation {name} is given a tensor with a mask, which Keras does not pass \
-                     on behind it; supported: the layer {} in its place",
-                    layer.class()
-                )));
-            }
             if dialect.before_keras_3() && layer.separates() && masks.iter().any(Option::is_some) {
                 return Err(ConfigError::Structure(format!(
                     "layer {name} is given tensors with masks, which Keras 2 applies in another way \
@@ -283,31 +262,6 @@ fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
     let reads_masks = ["Maximum", "Minimum", "Multiply"].contains(&layer.class());
     let steps = reads_masks && masks.iter().any(Option::is_some);
     layer.merges() && !apart && (!one || steps)
-}
-
-/// Returns true if a part of a model is an operation of keras.ops, not a layer. Where a file does
-/// not say so, as `.h5` does not, an operation is given tensors one by one that a layer is given as
-/// a list.
-pub(super) fn is_operation(part: &Value) -> bool {
-    let first = &part["inbound_nodes"][0]["args"][0];
-    match part["module"].as_str() {
-        Some(module) => module.starts_with("keras.src.ops"),
-        None => {
-            MASKS.contains(&class_of(part))
-                || MERGES.contains(&class_of(part)) && tensor(first).is_some()
-        }
-    }
-}
-
-/// Operations that no layer shares a name with.
-const MASKS: [&str; 7] =
-    ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ConvertToTensor", "ZerosLike", "OnesLike"];
-
-/// Operations that layers share a name with.
-const MERGES: [&str; 5] = ["Add", "Maximum", "Minimum", "Multiply", "Subtract"];
-
-fn class_of(part: &Value) -> &str {
-    part["class_name"].as_str().unwrap_or_default()
 }
 
 /// Keras 2 masks a layer that is given states, Keras 3 does not, and nor do we.

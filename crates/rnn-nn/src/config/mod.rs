@@ -5,12 +5,14 @@
 
 mod compile;
 mod cudnn;
+mod foreign;
 mod keywords;
 mod layer;
 mod limits;
 mod masks;
 mod metrics;
 mod nested;
+mod operation;
 mod read;
 mod registry;
 mod write;

@@ -1,14 +1,16 @@
 //! Sequential and functional models, as Keras 2 and Keras 3 write them.
 
 use super::keywords::{SWITCHES, TENSORS, masked_tensor, with_switches};
-use super::limits;
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
+use super::operation::{is_operation, of_values, tensors as operation_tensors};
+use super::{foreign, limits};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::layer::{Dialect, INPUT_ARGUMENTS, shown};
 use crate::naming::unique_name;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
@@ -104,7 +106,8 @@ fn sequential(
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
     limits::calls(layers.len())?;
-    let described = named(layers);
+    let layers = with_operations(layers)?;
+    let described = named(&layers);
     let mut layers = Vec::new();
     let mut last = TensorRef::Input(0);
     let mut calls = Vec::new();
@@ -122,8 +125,17 @@ fn sequential(
     Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
 }
 
+/// The layers of a list, with operations in the place of those that stand for some.
+fn with_operations(layers: &[Value]) -> Result<Vec<Cow<'_, Value>>, ConfigError> {
+    let read = |layer| {
+        let operation = foreign::operation(name_of(layer), layer)?;
+        Ok(operation.map_or(Cow::Borrowed(layer), Cow::Owned))
+    };
+    layers.iter().map(read).collect()
+}
+
 /// The layers of a list by name; those that have none get Keras's.
-fn named(layers: &[Value]) -> Vec<(String, &Value)> {
+fn named<'a>(layers: &'a [Cow<'_, Value>]) -> Vec<(String, &'a Value)> {
     let mut taken: HashSet<String> = layers.iter().map(|layer| name_of(layer).into()).collect();
     let mut named: Vec<(String, &Value)> = Vec::new();
     for layer in layers {
@@ -155,7 +167,7 @@ struct Node {
 }
 
 fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
-    let described = field(config, "layers", "the model")?;
+    let described = with_operations(field(config, "layers", "the model")?)?;
     let mut inputs = Vec::new();
     let mut layers: Vec<LayerNode> = Vec::new();
     let mut parts = Vec::new();
@@ -169,29 +181,51 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         made.insert((name.clone(), 0, 0), TensorRef::Input(inputs.len()));
         inputs.push(input(name, own)?);
     }
-    let mut operations = MaskOperations::default();
-    let mut masks = Vec::new();
+    let mut outputs = self::ends(config, "output_layers")?;
+    let mut described_calls = Vec::new();
     for layer in described.iter().filter(|layer| !is_input(layer)) {
         let name = name_of(layer);
         let nodes = field(layer, "inbound_nodes", &format!("layer {name}"))?;
-        if operations.take(name, layer) {
-            continue;
+        let read = match is_operation(layer) {
+            true => |_: &str, node: &Value| Ok(operation_node(node)),
+            false => self::node,
+        };
+        let nodes = nodes.iter().map(|node| read(name, node)).collect::<Result<Vec<_>, _>>()?;
+        described_calls.push((name, layer, nodes));
+    }
+    let operations: Vec<&str> = described_calls
+        .iter()
+        .filter(|(_, layer, _)| is_operation(layer))
+        .map(|(name, ..)| *name)
+        .collect();
+    let sources = described_calls.iter().map(|(name, _, nodes)| {
+        (*name, nodes.iter().flat_map(|node| &node.inputs).cloned().collect())
+    });
+    let of_values = of_values(&sources.collect::<Vec<_>>(), &operations, &outputs);
+    let mut mask_operations = MaskOperations::default();
+    let mut masks = Vec::new();
+    for (name, layer, nodes) in described_calls {
+        if operations.contains(&name) {
+            mask_operations.add(name, layer);
+            if !of_values.contains(&name) {
+                continue;
+            }
         }
         let part = match Nested::read(name, layer, dialect, &mut layers)? {
             Some(nested) => Part::Model(nested),
             None => {
-                let layer = with_switches(name, layer, nodes)?;
+                let calls = field(layer, "inbound_nodes", &format!("layer {name}"))?;
+                let layer = with_switches(name, layer, calls)?;
                 layers.push(LayerNode::read(name.to_owned(), &layer, dialect)?);
                 Part::Layer(layers.len() - 1)
             }
         };
-        for (index, node) in nodes.iter().enumerate() {
-            waiting.push((parts.len(), index, self::node(name, node)?));
+        for (index, node) in nodes.into_iter().enumerate() {
+            waiting.push((parts.len(), index, node));
         }
         parts.push((name, part));
     }
     limits::calls(waiting.len())?;
-    let mut outputs = self::ends(config, "output_layers")?;
     let references = waiting.iter().flat_map(|(.., node): &(_, _, Node)| &node.inputs);
     let from_zero: HashSet<&str> =
         references.chain(&outputs).filter(|(_, call, _)| *call == 0).map(|of| &*of.0).collect();
@@ -213,7 +247,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         .collect();
     if dialect == Dialect::Keras3 {
         for (name, call, _) in &mut outputs {
-            let of_name = |layer: &&Value| name_of(layer) == name;
+            let of_name = |layer: &&Cow<'_, Value>| name_of(layer) == name;
             let class = described.iter().find(of_name).and_then(|layer| layer.get("class_name"));
             if class.is_some_and(|class| class == "Functional" || class == "Model") {
                 *call = call.saturating_sub(1);
@@ -265,7 +299,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let unknown = || ConfigError::structure(format!("there is no output of layer {}", end.0));
         made.get(&end).copied().ok_or_else(unknown)
     };
-    operations.check(&masks, &made, &layers, &calls, dialect)?;
+    mask_operations.check(&masks, &made, &layers, &calls, dialect)?;
     if dialect.before_keras_3() {
         refuse_masks_beside_states(&layers, &calls)?;
     }
@@ -274,8 +308,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     Ok(Architecture { inputs, layers, calls, outputs })
 }
 
-/// The largest number of outputs of a layer behind the first: the states of eight cells of LSTM.
-const MAX_STATES: usize = 16;
+/// The largest number of outputs of a layer behind the first: states of cells, parts of a split.
+const MAX_STATES: usize = 1 << 10;
 
 /// `["dense", 0, 0]`, a list of such, or an object of them.
 fn ends(config: &Value, name: &str) -> Result<Vec<History>, ConfigError> {
@@ -309,6 +343,14 @@ fn tensors(value: &Value, of: fn(&Value) -> Option<History>) -> Option<Vec<Histo
         Some(one) => Some(vec![one]),
         None => value.as_array()?.iter().map(of).collect(),
     }
+}
+
+/// A call of an operation, which may be on tensors and on others.
+fn operation_node(value: &Value) -> Node {
+    let mut inputs = Vec::new();
+    operation_tensors(&value["args"], &mut inputs);
+    operation_tensors(&value["kwargs"], &mut inputs);
+    Node { inputs, masks: vec![] }
 }
 
 fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
@@ -382,9 +424,9 @@ fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
     for (index, input) in architecture.inputs.iter_mut().enumerate() {
         let source = TensorRef::Input(index);
         let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));
-        let looks_up = |call: &&Call| architecture.layers[call.layer].layer.vocabulary().is_some();
-        input.tokens = users().any(|call| looks_up(&call));
-        if let Some(other) = users().find(|call| input.tokens && !looks_up(call)) {
+        let layer = |call: &&Call| &architecture.layers[call.layer].layer;
+        input.tokens = users().any(|call| layer(&call).vocabulary().is_some());
+        if let Some(other) = users().find(|call| input.tokens && !layer(call).takes_tokens()) {
             return Err(ConfigError::structure(format!(
                 "input {} goes into an Embedding and into {}; supported: inputs of tokens alone",
                 input.name, architecture.layers[other.layer].name

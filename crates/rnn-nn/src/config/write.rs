@@ -1,5 +1,6 @@
 //! Models as Keras 3 describes them.
 
+use super::operation::{call_of, take_call};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, TensorRef};
 use crate::layer::{Reader, object};
@@ -35,7 +36,8 @@ fn functional(of: &Architecture, written: Vec<Value>) -> Value {
     }
     for (index, mut layer) in written.into_iter().enumerate() {
         let calls = of.calls.iter().filter(|call| call.layer == index);
-        let nodes: Vec<Value> = calls.map(|call| node(of, call, &shapes)).collect();
+        let own = of.layers[index].layer.operation().map(|_| take_call(&mut layer));
+        let nodes: Vec<Value> = calls.map(|call| node(of, call, &shapes, own.as_ref())).collect();
         layer["name"] = json!(of.layers[index].name);
         layer["inbound_nodes"] = json!(nodes);
         layers.push(layer);
@@ -67,7 +69,13 @@ fn history(of: &Architecture, source: TensorRef) -> Value {
     }
 }
 
-fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
+/// A call; `own` has what an operation is called on beside tensors.
+fn node(
+    of: &Architecture,
+    call: &Call,
+    shapes: &Shapes,
+    own: Option<&(Option<Value>, Map<String, Value>)>,
+) -> Value {
     let tensor = |&source: &TensorRef| {
         let tokens = matches!(source, TensorRef::Input(input) if of.inputs[input].tokens);
         json!({"class_name": "__keras_tensor__", "config": {
@@ -77,6 +85,11 @@ fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
         }})
     };
     let tensors: Vec<Value> = call.inputs.iter().map(tensor).collect();
+    if let Some((operands, keywords)) = own {
+        let merges = of.layers[call.layer].layer.merges();
+        let arguments = call_of(operands.as_ref(), tensors, merges);
+        return json!({"args": arguments, "kwargs": keywords});
+    }
     let layer = &of.layers[call.layer].layer;
     let on = layer.switches().into_iter().map(|name| (name.to_owned(), json!(true)));
     let mut keywords: Map<String, Value> = on.collect();

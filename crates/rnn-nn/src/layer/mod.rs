@@ -174,6 +174,24 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         false
     }
 
+    /// Returns Keras's module of the class if it is an operation of `keras.ops` and not a layer. The
+    /// default is `None`. An operation has no weights, no mask and no `trainable`, and its argument
+    /// `operands` is what it is called on.
+    fn operation(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Returns the numbers that [`ForwardContext::constants`] holds for the layer; none by default.
+    fn constants(&self) -> Vec<f32> {
+        vec![]
+    }
+
+    /// Returns true if the layer can be called on an input of tokens. By default it is one that has
+    /// a [`Layer::vocabulary`].
+    fn takes_tokens(&self) -> bool {
+        self.vocabulary().is_some()
+    }
+
     /// Adds ONNX operators that compute the layer at inference to the graph of `cx`, and returns
     /// the names of its outputs.
     ///

@@ -5,7 +5,7 @@ use super::permute::{inverse, permuted};
 use crate::ConfigError;
 use crate::layer::{Argument, Arguments, Dialect, ForwardContext, Reader, Value};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Binary, Concat, Fill, TransposeLeading};
+use rnn_ops::{Concat, Slice, TransposeLeading};
 use serde_json::json;
 
 /// The place of an axis of an example of `rank` axes, of which the batch is none; a negative axis
@@ -174,6 +174,7 @@ impl Gathered {
 /// The shape of one example of a tensor in a graph, in Keras's order.
 pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
     match cx.graph.shape(x).dims() {
+        [] | [_] => vec![],
         [_, features] => vec![*features],
         axes => [&axes[..1], &axes[2..]].concat(),
     }
@@ -240,11 +241,8 @@ pub(super) fn spread(
         }
         let outer: usize = dims[leading..axis].iter().product();
         let inner: usize = given[axis + 1..].iter().product();
-        let zeros = Fill { shape: [times, outer, inner].into(), value: 0.0 };
-        let zeros = cx.graph.apply(zeros, &[])?;
-        let once = cx.graph.reshape(result, [outer, inner])?;
-        let repeated = cx.graph.apply(Binary::Add, &[zeros, once])?;
-        result = cx.graph.apply(TransposeLeading, &[repeated])?;
+        let once = cx.graph.reshape(result, [outer, 1, inner])?;
+        result = cx.graph.apply(Slice::repeat(times), &[once])?;
     }
     cx.graph.reshape(result, dims[leading..].to_vec())
 }

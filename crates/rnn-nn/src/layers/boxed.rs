@@ -82,6 +82,18 @@ impl Layer for Box<dyn Layer> {
         (**self).uses_mask()
     }
 
+    fn operation(&self) -> Option<&'static str> {
+        (**self).operation()
+    }
+
+    fn constants(&self) -> Vec<f32> {
+        (**self).constants()
+    }
+
+    fn takes_tokens(&self) -> bool {
+        (**self).takes_tokens()
+    }
+
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
         (**self).onnx(cx)
     }

@@ -293,17 +293,3 @@ impl Argument for Extents {
         Some(json!(self.0))
     }
 }
-
-impl Argument for String {
-    fn supported() -> String {
-        "text".into()
-    }
-
-    fn read(value: &Json, _: Dialect) -> Option<Self> {
-        value.as_str().map(Into::into)
-    }
-
-    fn write(&self, _: Reader) -> Option<Json> {
-        Some(json!(self))
-    }
-}

@@ -54,6 +54,7 @@ mod masking;
 mod merging;
 mod noise;
 mod normalization;
+mod operations;
 mod p_relu;
 mod permute;
 mod pool;
@@ -122,6 +123,8 @@ pub use time_distributed::TimeDistributed;
 pub use unit_normalization::UnitNormalization;
 
 pub(crate) use permute::inverse;
+
+pub(crate) use operations::{OPERANDS, OPERATIONS, is_tensor};
 
 use crate::Layer;
 use rnn_ops::{Activation, Penalty};

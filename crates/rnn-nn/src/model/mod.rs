@@ -76,6 +76,12 @@ impl Model {
         TensorRef::Input(self.inputs.len() - 1)
     }
 
+    /// The numbers that the layer of this name never changes.
+    pub(crate) fn constants_of(&self, name: &str) -> Vec<f32> {
+        let layer = self.architecture.layers.iter().find(|layer| layer.name == name);
+        layer.map(|layer| layer.layer.constants()).unwrap_or_default()
+    }
+
     /// Returns true if a layer or an input has this name.
     fn has(&self, name: &str) -> bool {
         let Architecture { inputs, layers, .. } = &self.architecture;
@@ -151,7 +157,7 @@ impl Model {
             self.parameters.push((index, name), weight);
         }
         let (name, path) = (name.to_owned(), vec![name.to_owned()]);
-        let node = LayerNode { name, path, layer, trainable, operation: false };
+        let node = LayerNode { name, path, layer, trainable };
         self.architecture.layers.push(node);
         self.record(index, inputs)
     }

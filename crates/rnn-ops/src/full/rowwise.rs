@@ -5,8 +5,8 @@ use crate::{
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
     Fill, GaussianNoise, Hidden, InverseRoot, LOSS_SCALE, LogSoftmax, LogSoftmaxBackward,
     MaskItems, MaskScores, Normalize, NormalizeBackward, OneHot, Pad, Penalty, PenaltyBackward,
-    Rectify, RectifyBackward, ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask,
-    StepParams, TransposeLeading, Unscale, Update,
+    Rectify, RectifyBackward, ReverseLeading, Sample, Scale, Select, Softmax, SoftmaxBackward,
+    StepMask, StepParams, TransposeLeading, Unary, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -41,6 +41,17 @@ fn elementwise() -> Vec<Case> {
         let op = ActivateBackward(activation);
         cases.push(wide(&format!("activation_backward {name}"), op, vec![shares(), rows()]));
     }
+    for op in [Binary::Max, Binary::Min, Binary::Equal, Binary::Greater, Binary::GreaterEqual] {
+        cases.push(wide(op.name(), op, vec![rows(), rows()]));
+    }
+    for op in [Unary::Abs, Unary::Sign, Unary::Floor, Unary::Round] {
+        cases.push(wide(op.name(), op, vec![rows()]));
+    }
+    for op in [Unary::Log, Unary::Sqrt] {
+        cases.push(wide(op.name(), op, vec![uniform(&[DISTINCT, WIDE], 0.1, 9.0)]));
+    }
+    cases.push(wide("div", Binary::Div, vec![rows(), uniform(&[DISTINCT, WIDE], 0.5, 2.0)]));
+    cases.push(wide("select", Select, vec![rows(), rows(), rows()]));
     for (name, op) in [("add", Binary::Add), ("sub", Binary::Sub), ("mul", Binary::Mul)] {
         cases.push(wide(name, op, vec![rows(), rows()]));
         let repeated = vec![rows(), normal(&[WIDE])];

@@ -1,9 +1,11 @@
-use super::{BATCH, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
+use super::{BATCH, DISTINCT, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
 use crate::{
     BatchNormalize, BatchNormalizeBackward, Case, ClipByNorm, ElementLoss, EmbeddingBackward, Loss,
-    LossBackward, MaskedWeights, MetricSums, Penalty, Sample, SortTokens, SumRows,
-    UpdateMetricSums,
+    LossBackward, MaskedWeights, MetricSums, Penalty, Reduce, Sample, Slice, SortTokens, Spread,
+    SumRows, UpdateMetricSums,
 };
+use rnn_graph::Op;
+use std::sync::Arc;
 
 /// Sums over rows, with independent columns.
 fn over_rows() -> Vec<Case> {
@@ -27,6 +29,26 @@ fn over_rows() -> Vec<Case> {
         Case::new(format!("batch_normalize_backward {size}"), BatchNormalizeBackward, back)
             .tolerance(1e-5)
             .rows(count, &[columns, columns, one], &[columns]),
+    ]
+}
+
+/// Slices and reductions along an axis between others, with independent outer rows.
+fn along_axes() -> Vec<Case> {
+    let count = [MANY, MANY];
+    let slice = Slice { start: 60, step: -4, count: 15 };
+    let x = || normal(&[DISTINCT, 64, 5]);
+    let rows = [along(0)];
+    let case = |name: String, op: Arc<dyn Op>, x| {
+        let mut case = Case::new(name, slice, vec![x]).rows(count, &rows, &rows);
+        case.op = op;
+        case
+    };
+    let part = normal(&[DISTINCT, 15, 5]);
+    vec![
+        case(format!("slice {MANY}x64x5"), Arc::new(slice), x()),
+        case(format!("spread {MANY}x64x5"), Arc::new(Spread { slice, extent: 64 }), part),
+        case(format!("reduce_sum {MANY}x64x5"), Arc::new(Reduce::Sum), x()),
+        case(format!("reduce_max {MANY}x64x5"), Arc::new(Reduce::Max), x()),
     ]
 }
 
@@ -155,5 +177,5 @@ fn tokens() -> Vec<Case> {
 /// Returns the cases of [`Tier::Full`](crate::Tier::Full) of sums: over rows and columns, of
 /// losses, weights and metrics.
 pub fn cases() -> Vec<Case> {
-    [tokens(), over_rows(), over_all(), metric_sums(), masked_weights()].concat()
+    [tokens(), over_rows(), along_axes(), over_all(), metric_sums(), masked_weights()].concat()
 }
