@@ -1,9 +1,10 @@
-//! Models in files and folders: the folder of a run, a Keras file, a `model.toml`.
+//! Models in files and folders: the folder of a run, a Keras file, an ONNX file, a `model.toml`.
 
 mod compiled;
 mod cudnn;
 mod error;
 mod keras;
+mod onnx;
 mod optimizer;
 mod toml;
 
@@ -55,6 +56,8 @@ enum Weights {
     /// By the names that slots have, in a folder that [`save`] wrote.
     Folder(PathBuf, Vec<(String, HostTensor)>),
     Keras(Box<KerasFile>),
+    /// Those of each layer by its name, in Keras's order.
+    Listed(Vec<(String, Vec<HostTensor>)>),
     /// A description alone.
     Missing,
 }
@@ -67,7 +70,7 @@ impl Weights {
 
 impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
-    /// `.json` or `.toml`. Files of the last two kinds hold no weights.
+    /// `.onnx`, `.json` or `.toml`. Files of the last two kinds hold no weights.
     ///
     /// # Errors
     /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: the file does
@@ -92,6 +95,10 @@ impl ModelFile {
             };
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell.clone()),
+                Some("onnx") => {
+                    let onnx::Imported { description, weights } = onnx::read(path, &tell)?;
+                    Self::described(&description, None, Weights::Listed(weights), tell.clone())
+                }
                 Some("json") => described(json(path)),
                 Some("toml") => described(toml::read(path)),
                 _ if !path.exists() => Err(ModelFileError::Missing),
@@ -199,6 +206,10 @@ impl ModelFile {
             Weights::Folder(_, weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
                 let weights = keras::weights(file, &architecture, &model)?;
+                model.set_weights(&weights)?;
+            }
+            Weights::Listed(weights) => {
+                let weights = keras::listed(weights, &model)?;
                 model.set_weights(&weights)?;
             }
             Weights::Missing => {}
