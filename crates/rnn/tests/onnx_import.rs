@@ -106,8 +106,14 @@ fn what_is_exported_comes_back() {
         ("LSTM", json!({"units": 4, "return_sequences": true})),
         ("LSTM", json!({"units": 4, "go_backwards": true})),
         ("LSTM", json!({"units": 4, "return_sequences": true, "go_backwards": true})),
-        ("LSTM", json!({"units": 4, "activation": "leaky_relu", "recurrent_activation": "softsign"})),
-        ("LSTM", json!({"units": 4, "recurrent_activation": "hard_sigmoid", "activation": "linear"})),
+        (
+            "LSTM",
+            json!({"units": 4, "activation": "leaky_relu", "recurrent_activation": "softsign"}),
+        ),
+        (
+            "LSTM",
+            json!({"units": 4, "recurrent_activation": "hard_sigmoid", "activation": "linear"}),
+        ),
         ("GRU", json!({"units": 4})),
         ("GRU", json!({"units": 4, "reset_after": false, "return_sequences": true})),
         ("GRU", json!({"units": 4, "use_bias": false})),
@@ -144,10 +150,30 @@ fn what_is_exported_comes_back() {
         let config = json!({"filters": 2, "kernel_size": 2, "padding": "same"});
         check("conv_lstm", &film, &[(&format!("ConvLSTM{axes}D"), config)]);
     }
-    for activation in ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "leaky_relu", "relu6",
-        "softsign", "exponential", "elu", "celu", "selu", "softplus", "silu", "hard_silu", "mish",
-        "gelu", "gelu_tanh", "hard_tanh", "softmax", "log_softmax", "glu"]
-    {
+    for activation in [
+        "linear",
+        "relu",
+        "sigmoid",
+        "tanh",
+        "hard_sigmoid",
+        "leaky_relu",
+        "relu6",
+        "softsign",
+        "exponential",
+        "elu",
+        "celu",
+        "selu",
+        "softplus",
+        "silu",
+        "hard_silu",
+        "mish",
+        "gelu",
+        "gelu_tanh",
+        "hard_tanh",
+        "softmax",
+        "log_softmax",
+        "glu",
+    ] {
         check(activation, &[5], &[("Dense", json!({"units": 4, "activation": activation}))]);
     }
     let conv = json!({"class_name": "Conv1D", "config": {"filters": 2, "kernel_size": 2}});

@@ -81,7 +81,9 @@ impl<'a> TensorReader<'a> {
                         return Err(Damaged);
                     }
                     match value {
-                        Field::Bytes(packed) if packed.len() > 10 * MAX_RANK => return Err(Damaged),
+                        Field::Bytes(packed) if packed.len() > 10 * MAX_RANK => {
+                            return Err(Damaged);
+                        }
                         value => value.ints(&mut tensor.dims)?,
                     }
                 }
@@ -168,12 +170,12 @@ impl<'a> TensorReader<'a> {
         Ok(match self.kind {
             FLOAT | DOUBLE => Some(Elements::Floats(floats)),
             // The bits of a number of half precision stand in a wider integer.
-            FLOAT16 => {
-                Some(Elements::Floats(ints.iter().map(|&n| f16::from_bits(n as u16).into()).collect()))
-            }
-            BFLOAT16 => {
-                Some(Elements::Floats(ints.iter().map(|&n| bf16::from_bits(n as u16).into()).collect()))
-            }
+            FLOAT16 => Some(Elements::Floats(
+                ints.iter().map(|&n| f16::from_bits(n as u16).into()).collect(),
+            )),
+            BFLOAT16 => Some(Elements::Floats(
+                ints.iter().map(|&n| bf16::from_bits(n as u16).into()).collect(),
+            )),
             2..=7 | 9 | 12 | 13 => Some(Elements::Ints(ints)),
             _ => None,
         })

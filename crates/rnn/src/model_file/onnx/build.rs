@@ -71,7 +71,8 @@ impl Import<'_> {
             want.iter().flatten().any(|atom| atom.id == own.id && atom.reversed != own.reversed)
         });
         if backwards {
-            return refuse("it takes a sequence in reversed order, which only LSTM, GRU and RNN do");
+            let turned = self.turned(view, want)?;
+            return self.arranged(&turned, want);
         }
         let (mut source, mut own) = (view.source, view.own.clone());
         if have != wanted {
@@ -90,6 +91,50 @@ impl Import<'_> {
             own = order.iter().map(|&axis| own[axis].clone()).collect();
         }
         if own == want { Ok(source) } else { self.reshaped(source, want) }
+    }
+
+    /// The view with its own axes in the direction that they have in `want`.
+    fn turned(&mut self, view: &View, want: &[Axis]) -> Result<View> {
+        let mut all: Axis = view.own.concat();
+        let turns = |atom: &Atom| {
+            want.iter()
+                .flatten()
+                .any(|other| other.id == atom.id && other.reversed != atom.reversed)
+        };
+        let Some(at) = all.iter().position(turns) else { return refuse("nothing to turn") };
+        let mut along = all.remove(at);
+        let source = self.arranged(view, &[vec![along], all.clone()])?;
+        let config = json!({"go_backwards": true, "return_sequences": true});
+        let source = self.copied(source, &all, config)?;
+        along.reversed = !along.reversed;
+        Ok(View { source, own: vec![vec![along], all], axes: view.axes.clone() })
+    }
+
+    /// An exact copy of steps, by a recurrence without a memory: the last of them, or, with the
+    /// arguments `config`, the first, or all in the opposite order. Keras has no layer for it.
+    pub(super) fn copied(
+        &mut self,
+        source: Source,
+        features: &[Atom],
+        mut config: Json,
+    ) -> Result<Source> {
+        let Some(width) = extent(features) else { return refuse("several open axes") };
+        self.spend(width.saturating_mul(width))?;
+        let mut identity = vec![0.0; width * width];
+        identity.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
+        let weights = vec![
+            HostTensor::from_f32([width, width], identity)?,
+            HostTensor::from_f32([width, width], vec![0.0; width * width])?,
+        ];
+        for (name, value) in [
+            ("units", json!(width)),
+            ("activation", json!("linear")),
+            ("use_bias", json!(false)),
+            ("trainable", json!(false)),
+        ] {
+            config[name] = value;
+        }
+        self.layer("SimpleRNN", config, vec![source], weights)
     }
 
     /// The same elements with these axes.
@@ -152,8 +197,42 @@ impl Import<'_> {
         if ends.is_empty() {
             return refuse("the graph has no outputs");
         }
+        self.drop_unused(&mut ends);
         self.choose_returns(&mut ends);
         self.described(&ends)
+    }
+
+    /// Removes the layers that no output depends on.
+    fn drop_unused(&mut self, ends: &mut [Source]) {
+        let mut used = vec![false; self.layers.len()];
+        let mark = |source: &Source, used: &mut Vec<bool>| {
+            if let Source::Layer { layer, .. } = *source {
+                used[layer] = true;
+            }
+        };
+        ends.iter().for_each(|source| mark(source, &mut used));
+        for index in (0..self.layers.len()).rev() {
+            if used[index] {
+                self.layers[index].inputs.iter().for_each(|source| mark(source, &mut used));
+            }
+        }
+        let mut places = Vec::new();
+        let mut count = 0;
+        for &used in &used {
+            places.push(count);
+            count += usize::from(used);
+        }
+        let mut index = 0;
+        self.layers.retain(|_| {
+            index += 1;
+            used[index - 1]
+        });
+        let inputs = self.layers.iter_mut().flat_map(|layer| layer.inputs.iter_mut());
+        for source in inputs.chain(ends.iter_mut()) {
+            if let Source::Layer { layer, .. } = source {
+                *layer = places[*layer];
+            }
+        }
     }
 
     /// Lets recurrent layers return what is used: a sequence, states, or the last step alone.
@@ -177,7 +256,8 @@ impl Import<'_> {
             if !state {
                 last_alone.insert(index);
             }
-            let config = if both { &mut layer.config["layer"]["config"] } else { &mut layer.config };
+            let config =
+                if both { &mut layer.config["layer"]["config"] } else { &mut layer.config };
             config["return_sequences"] = json!(sequence);
             config["return_state"] = json!(state);
         }

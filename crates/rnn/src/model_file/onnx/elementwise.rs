@@ -36,6 +36,7 @@ impl Import<'_> {
             "ThresholdedRelu" => ("ReLU", json!({"threshold": alpha(1.0)})),
             "Clip" => self.clip(node)?,
             "PRelu" => return self.p_relu(node),
+            "Erf" => return self.erf(node),
             "Neg" | "Sqrt" | "Reciprocal" => match self.operand(node, 0)? {
                 Value::Array(array) => match fold::unary(&node.operator, &array) {
                     Some(made) => return self.made(made),
@@ -59,7 +60,9 @@ impl Import<'_> {
             })
         };
         match (limit(1, "min")?, limit(2, "max")?) {
-            (Some(0.0), max) => Ok(("ReLU", json!({"max_value": max.filter(|max| max.is_finite())}))),
+            (Some(0.0), max) => {
+                Ok(("ReLU", json!({"max_value": max.filter(|max| max.is_finite())})))
+            }
             (Some(-1.0), Some(1.0)) => Ok(("Activation", json!({"activation": "hard_tanh"}))),
             (min, max) => refuse(format!(
                 "limits of {min:?} and {max:?}; supported: from 0 on, and from -1 to 1"
@@ -75,7 +78,9 @@ impl Import<'_> {
         let Elements::Floats(values) = elements else { return refuse("of integers") };
         let shared: Vec<usize> = (0..own.len()).filter(|&i| dims[i] == 1).map(|i| i + 1).collect();
         let alpha = super::products::weight(dims, values)?;
-        let source = self.layer("PReLU", json!({"shared_axes": shared}), vec![source], vec![alpha])?;
+        let shared = if shared.is_empty() { Json::Null } else { json!(shared) };
+        let source =
+            self.layer("PReLU", json!({"shared_axes": shared}), vec![source], vec![alpha])?;
         Ok(Value::View(View { source, own, ..view }))
     }
 
@@ -92,6 +97,8 @@ impl Import<'_> {
                     None => refuse("of these constants"),
                 }
             }
+            (Value::Gauss(gauss), _) => self.gelu(operator, gauss.clone(), &b),
+            (_, Value::Gauss(gauss)) => self.gelu(operator, gauss.clone(), &a),
             // Zeros that are added change nothing.
             (Value::Fill(_, 0.0), _) if operator == "Add" => Ok(b),
             (_, Value::Fill(_, 0.0)) if matches!(operator, "Add" | "Sub") => Ok(a),
@@ -202,20 +209,24 @@ impl Import<'_> {
         Ok(View { source, own: want, axes })
     }
 
-    /// The view with its elements repeated along an axis of one.
-    fn repeated(&mut self, view: &View, axis: usize, times: Option<usize>) -> Result<View> {
+    /// The view with each element of an axis repeated, the copies side by side.
+    pub(super) fn repeated(
+        &mut self,
+        view: &View,
+        axis: usize,
+        times: Option<usize>,
+    ) -> Result<View> {
         let Some(times) = times else { return refuse("data is repeated along an open axis") };
-        let (mut own, place) = (view.canonical()?.0, view.place(axis)?);
-        let (outer, inner): (Axis, Axis) = (own[..place].concat(), own[place..].concat());
-        let source = self.arranged(view, &[outer.clone(), inner.clone()])?;
-        // Each row as often as needed, side by side.
+        let (own, place) = (view.canonical()?.0, view.place(axis)?);
+        let (outer, inner) = (own[..place].concat(), own[place + 1..].concat());
+        let rows = [&outer[..], &own[place]].concat();
+        let source = self.arranged(view, &[rows, inner.clone()])?;
         let config = json!({"size": times});
         let source = self.layer("UpSampling1D", config, vec![source], vec![])?;
-        let all = self.axis(Some(times));
-        own = vec![[&outer[..], &all].concat(), inner];
+        let all = self.axis(extent(&own[place]).and_then(|n| n.checked_mul(times)));
         let mut axes = view.axes.clone();
-        axes[axis] = all;
-        Ok(View { source, own, axes })
+        axes[axis].clone_from(&all);
+        Ok(View { source, own: vec![[&outer[..], &all].concat(), inner], axes })
     }
 
     /// x and a constant, which is repeated to the shape of x; the other way round, if `first`.
@@ -292,7 +303,9 @@ impl Import<'_> {
             return refuse("padding with something else than zeros");
         }
         let axes: Vec<usize> = match self.ints(node, 3, "axes")? {
-            Some(axes) => axes.iter().map(|&a| super::value::axis_of(a, rank)).collect::<Result<_>>()?,
+            Some(axes) => {
+                axes.iter().map(|&a| super::value::axis_of(a, rank)).collect::<Result<_>>()?
+            }
             None => (0..rank).collect(),
         };
         let mut view = view;
@@ -393,7 +406,8 @@ fn of_dims(operator: &str, a: &Value, b: &Value) -> Result<Value> {
         return refuse("of an extent and data");
     };
     let count = a.len().max(b.len());
-    let at = |dims: &[Dim], i: usize| if dims.len() == 1 { dims.first() } else { dims.get(i) }.cloned();
+    let at =
+        |dims: &[Dim], i: usize| if dims.len() == 1 { dims.first() } else { dims.get(i) }.cloned();
     let one = |i: usize| {
         let (a, b) = (at(&a, i)?, at(&b, i)?);
         match operator {
@@ -410,4 +424,3 @@ fn of_dims(operator: &str, a: &Value, b: &Value) -> Result<Value> {
         None => refuse("of an open extent: export the model with fixed extents"),
     }
 }
-

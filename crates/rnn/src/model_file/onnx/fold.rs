@@ -56,8 +56,7 @@ pub(super) fn reshape(array: &Array, shape: &[i64], keep_zero: bool) -> Result<A
     let known = shape.iter().filter(|n| **n >= 0).try_fold(1i64, |p, n| p.checked_mul(*n));
     let known = known.unwrap_or(0).max(0) as usize;
     let left = if known == 0 { 0 } else { count / known };
-    let dims: Vec<usize> =
-        shape.iter().map(|&n| usize::try_from(n).unwrap_or(left)).collect();
+    let dims: Vec<usize> = shape.iter().map(|&n| usize::try_from(n).unwrap_or(left)).collect();
     match dims.iter().try_fold(1usize, |p, n| p.checked_mul(*n)) == Some(count) {
         true => Ok(Array { dims, elements: array.elements.clone() }),
         false => refuse(format!("a constant of shape {:?} reshaped to {shape:?}", array.dims)),
@@ -186,9 +185,9 @@ pub(super) fn unary(operator: &str, array: &Array) -> Option<Array> {
 pub(super) fn cast(array: &Array, to: i64) -> Array {
     let floats = matches!(to, 1 | 10 | 11 | 16);
     let elements = match (&array.elements, floats) {
-        (Elements::Floats(values), false) => {
-            Elements::Ints(values.iter().map(|&v| if to == 9 { (v != 0.0).into() } else { v as i64 }).collect())
-        }
+        (Elements::Floats(values), false) => Elements::Ints(
+            values.iter().map(|&v| if to == 9 { (v != 0.0).into() } else { v as i64 }).collect(),
+        ),
         (Elements::Ints(values), true) => {
             Elements::Floats(values.iter().map(|&v| v as f32).collect())
         }

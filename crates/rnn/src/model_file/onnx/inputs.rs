@@ -103,8 +103,8 @@ fn batch_axis(input: &str, rank: usize, nodes: &[OnnxNode]) -> Option<usize> {
                 return *places.first()?;
             }
             ("Transpose", Some(places)) => {
-                let order = list(node, "perm")
-                    .unwrap_or_else(|| (0..places.len() as i64).rev().collect());
+                let order =
+                    list(node, "perm").unwrap_or_else(|| (0..places.len() as i64).rev().collect());
                 order.iter().map(|&axis| places.get(usize::try_from(axis).ok()?).copied()).collect()
             }
             // The tokens of an embedding are its second operand.

@@ -6,6 +6,7 @@
 mod build;
 mod elementwise;
 mod fold;
+mod gelu;
 mod inputs;
 mod products;
 mod recurrent;
@@ -157,6 +158,8 @@ impl Import<'_> {
             "Slice" => Ok(one(self.slice(node)?)),
             "Split" => self.split(node),
             "Gather" => Ok(one(self.gather(node)?)),
+            "Tile" => Ok(one(self.tile(node)?)),
+            "Resize" | "Upsample" => Ok(one(self.resize(node)?)),
             "Pad" => Ok(one(self.pad(node)?)),
             _ => Ok(one(self.unary(node)?)),
         }

@@ -58,7 +58,8 @@ impl Import<'_> {
     ) -> Result<View> {
         let (source, mut own) = self.canonical(x)?;
         let width = own.last().map(|axis| extent(axis));
-        if x.batch_axis()? + 1 == x.axes.len() || width != Some(kernel.shape().dims().first().copied())
+        if x.batch_axis()? + 1 == x.axes.len()
+            || width != Some(kernel.shape().dims().first().copied())
         {
             return refuse(format!("a weight of shape {} beside other features", kernel.shape()));
         }
@@ -120,7 +121,8 @@ impl Import<'_> {
     pub(super) fn add_bias(&mut self, view: &View, values: &[f32]) -> Result<bool> {
         let Source::Layer { layer, output: 0 } = view.source else { return Ok(false) };
         let last = view.own.last().filter(|own| Some(*own) == view.axes.last());
-        if last.and_then(|axis| extent(axis)) != Some(values.len()) || self.shared.contains(&layer) {
+        if last.and_then(|axis| extent(axis)) != Some(values.len()) || self.shared.contains(&layer)
+        {
             return Ok(false);
         }
         let made = &mut self.layers[layer];

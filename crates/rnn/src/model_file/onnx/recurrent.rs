@@ -32,8 +32,7 @@ const LSTM: Cell = Cell {
 };
 const GRU: Cell =
     Cell { class: "GRU", gates: &[0, 1, 2], states: 1, activations: &["Sigmoid", "Tanh"] };
-const RNN: Cell =
-    Cell { class: "SimpleRNN", gates: &[0], states: 1, activations: &["Tanh"] };
+const RNN: Cell = Cell { class: "SimpleRNN", gates: &[0], states: 1, activations: &["Tanh"] };
 
 impl Import<'_> {
     pub(super) fn recurrent(&mut self, node: &OnnxNode) -> Result<Vec<Value>> {
@@ -78,7 +77,11 @@ impl Import<'_> {
         let forwards: Axis = time.iter().map(|atom| Atom { reversed: false, ..*atom }).collect();
         let straight = View {
             own: x.own.clone(),
-            axes: x.axes.iter().map(|axis| if axis == time { forwards.clone() } else { axis.clone() }).collect(),
+            axes: x
+                .axes
+                .iter()
+                .map(|axis| if axis == time { forwards.clone() } else { axis.clone() })
+                .collect(),
             source: x.source,
         };
         let source = self.arranged(&straight, &[forwards, features.clone()])?;
@@ -250,8 +253,8 @@ impl Import<'_> {
         for state in 0..cell.states {
             match self.optional(node, 5 + state)? {
                 None | Some(Value::Fill(_, 0.0)) => {}
-                Some(Value::Array(array))
-                    if matches!(&array.elements, Elements::Floats(v) if v.iter().all(|v| *v == 0.0)) => {}
+                Some(Value::Array(array)) if matches!(&array.elements, Elements::Floats(v) if v.iter().all(|v| *v == 0.0)) =>
+                    {}
                 Some(Value::Array(_) | Value::Fill(..)) => {
                     return refuse("an initial state that is a constant other than zero");
                 }

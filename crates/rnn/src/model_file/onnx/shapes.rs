@@ -74,7 +74,7 @@ impl Import<'_> {
             Value::Fill(dims, _) => dims,
             Value::Dims(dims, _) => vec![Dim::known(dims.len() as i64)],
             Value::View(view) => view.dims(),
-            stack @ Value::Stack(..) => self.value_view(stack)?.dims(),
+            value => self.value_view(value)?.dims(),
         };
         let rank = dims.len() as i64;
         let at = |n: i64| (if n < 0 { n.saturating_add(rank) } else { n }).clamp(0, rank) as usize;
@@ -129,23 +129,88 @@ impl Import<'_> {
             }
             value => {
                 let view = self.value_view(value)?;
-                let axes: Vec<Dim> = view.dims();
-                let missing = dims.len().saturating_sub(axes.len());
-                let same = dims[missing..].iter().zip(&axes).all(|(dim, axis)| {
-                    dim == axis || dim.number() == Some(1) || view_extent(&view, axis, dim)
-                });
-                match same && missing == 0 {
-                    true => Ok(Value::View(view)),
-                    false => refuse("data is repeated along an axis"),
+                let missing = dims.len().saturating_sub(view.axes.len());
+                let mut view = view;
+                view.axes.splice(0..0, vec![vec![]; missing]);
+                for (axis, dim) in dims.iter().enumerate() {
+                    let own = Dim::of(&view.axes[axis]);
+                    if *dim == own || dim.number() == Some(1) || repeats_batch(&view, &own, dim) {
+                        continue;
+                    }
+                    let times = dim.number().and_then(|n| usize::try_from(n).ok());
+                    if !view.axes[axis].is_empty() || times.is_none() {
+                        return refuse("data is repeated along an axis of more than one element");
+                    }
+                    view = self.repeated(&view, axis, times)?;
                 }
+                Ok(Value::View(view))
             }
         }
+    }
+
+    pub(super) fn tile(&mut self, node: &OnnxNode) -> Result<Value> {
+        let Some((times, _)) = dims_of(&self.operand(node, 1)?) else {
+            return refuse("numbers of copies that are computed from the data");
+        };
+        match self.operand(node, 0)? {
+            Value::Fill(dims, value) => {
+                Ok(Value::Fill(dims.iter().zip(&times).map(|(a, b)| a.times(b)).collect(), value))
+            }
+            Value::Array(array) if times.iter().all(|n| n.number() == Some(1)) => {
+                Ok(Value::Array(array))
+            }
+            // One number for each of several copies.
+            Value::Array(array) if array.elements.len() == 1 => {
+                let dims: Vec<Dim> = array.dims.iter().map(|&n| Dim::known(n as i64)).collect();
+                let dims = dims.iter().zip(&times).map(|(a, b)| a.times(b)).collect();
+                match &array.elements {
+                    Elements::Floats(values) => Ok(Value::Fill(dims, values[0])),
+                    Elements::Ints(values) => self.filled(&dims, values[0]),
+                }
+            }
+            value => {
+                let mut view = self.value_view(value)?;
+                for (axis, times) in times.iter().enumerate().take(view.axes.len()) {
+                    match times.number().and_then(|n| usize::try_from(n).ok()) {
+                        Some(1) => {}
+                        Some(n) if view.axes[axis].is_empty() => {
+                            view = self.repeated(&view, axis, Some(n))?;
+                        }
+                        _ => return refuse("copies side by side of more than one element"),
+                    }
+                }
+                Ok(Value::View(view))
+            }
+        }
+    }
+
+    /// Pixels that are repeated, as UpSampling does.
+    pub(super) fn resize(&mut self, node: &OnnxNode) -> Result<Value> {
+        let mut view = self.view(node, 0)?;
+        let scales = if self.opset < 11 { 1 } else { 2 };
+        let (_, scales) = self.floats(node, scales)?;
+        if super::text(node, "mode", "nearest") != "nearest" || scales.len() != view.axes.len() {
+            return refuse(
+                "pixels in between; supported: pixels that are repeated (nearest, scales)",
+            );
+        }
+        for (axis, scale) in scales.into_iter().enumerate() {
+            if scale == 1.0 {
+                continue;
+            }
+            if scale < 1.0 || scale.fract() != 0.0 || scale > 1e6 {
+                return refuse(format!("a scale of {scale}"));
+            }
+            view = self.repeated(&view, axis, Some(scale as usize))?;
+        }
+        Ok(Value::View(view))
     }
 
     fn filled(&mut self, dims: &[Dim], value: i64) -> Result<Value> {
         let known: Option<Vec<usize>> =
             dims.iter().map(|dim| usize::try_from(dim.number()?).ok()).collect();
-        let count = known.as_ref().and_then(|k| k.iter().try_fold(1usize, |p, n| p.checked_mul(*n)));
+        let count =
+            known.as_ref().and_then(|k| k.iter().try_fold(1usize, |p, n| p.checked_mul(*n)));
         match (known, count) {
             (Some(known), Some(count)) => {
                 self.spend(count)?;
@@ -162,7 +227,8 @@ impl Import<'_> {
             Value::Array(array) => self.made(fold::cast(&array, to)),
             value => {
                 let floats = matches!(to, 1 | 10 | 11 | 16);
-                let computed = matches!(&value, Value::View(View { source: Source::Layer { .. }, .. }));
+                let computed =
+                    matches!(&value, Value::View(View { source: Source::Layer { .. }, .. }));
                 match computed && !floats {
                     true => refuse("results of layers are cast to integers"),
                     false => Ok(value),
@@ -178,6 +244,7 @@ impl Import<'_> {
             Value::Fill(dims, _) | Value::Dims(dims, _) => dims.len(),
             Value::View(view) => view.axes.len(),
             Value::Stack(_, views) => views.first().map_or(0, |view| view.axes.len()) + 1,
+            Value::Gauss(_) => 0,
         };
         let order = list(node, "perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
         let order = order.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>>>()?;
@@ -225,6 +292,7 @@ impl Import<'_> {
                 ones.insert((*axis).min(ones.len()), views.len() == 1);
                 ones
             }
+            Value::Gauss(_) => vec![],
         };
         let rank = ones.len() + if inserts { axes.as_ref().map_or(0, Vec::len) } else { 0 };
         let all = || (0..rank as i64).filter(|&axis| ones[axis as usize]).collect();
@@ -340,7 +408,8 @@ impl Import<'_> {
             true => left.pop_back(),
             false => left.pop_front(),
         };
-        let next = |left: &VecDeque<Atom>| if backwards { left.back() } else { left.front() }.copied();
+        let next =
+            |left: &VecDeque<Atom>| if backwards { left.back() } else { left.front() }.copied();
         let mut axis: Axis = vec![];
         let misfit = "a reshape that divides an open axis: export the model with fixed extents";
         match target {
@@ -425,7 +494,9 @@ impl Import<'_> {
         if values.iter().all(|value| matches!(value, Value::Array(_))) {
             let arrays: Vec<&Array> = values
                 .iter()
-                .filter_map(|value| if let Value::Array(array) = value { Some(&**array) } else { None })
+                .filter_map(
+                    |value| if let Value::Array(array) = value { Some(&**array) } else { None },
+                )
                 .collect();
             let made = fold::concat(&arrays, axis)?;
             return self.made(made);
@@ -502,7 +573,8 @@ impl Import<'_> {
             Value::Fill(mut dims, value) => {
                 let axis = axis_of(axis, dims.len())?;
                 if let Some(extent) = dims[axis].number().and_then(|n| usize::try_from(n).ok()) {
-                    dims[axis] = Dim::known(rows(start, end, step, extent.min(1 << 20)).len() as i64);
+                    dims[axis] =
+                        Dim::known(rows(start, end, step, extent.min(1 << 20)).len() as i64);
                 }
                 Ok(Value::Fill(dims, value))
             }
@@ -568,22 +640,13 @@ impl Import<'_> {
         Ok(View { source, own: vec![left, own.concat()], axes })
     }
 
-    /// The first or the last row of an open axis: an exact copy, by a recurrence without a memory.
-    /// Keras has no layer for it.
+    /// The first or the last row of an open axis.
     fn last(&mut self, view: View, axis: usize, last: bool) -> Result<View> {
         let (mut own, place) = (view.canonical()?.0, view.place(axis)?);
         let along = own.remove(place);
         let features = own.concat();
-        let Some(width) = extent(&features) else { return refuse("several open axes") };
         let source = self.arranged(&view, &[along, features.clone()])?;
-        self.spend(2 * width.saturating_mul(width))?;
-        let mut identity = vec![0.0; width * width];
-        identity.iter_mut().step_by(width + 1).for_each(|one| *one = 1.0);
-        let square = |values| super::products::weight(vec![width, width], values);
-        let weights = vec![square(identity)?, square(vec![0.0; width * width])?];
-        let config = json!({"units": width, "activation": "linear", "use_bias": false,
-            "trainable": false, "go_backwards": !last});
-        let source = self.layer("SimpleRNN", config, vec![source], weights)?;
+        let source = self.copied(source, &features, json!({"go_backwards": !last}))?;
         let mut axes = view.axes;
         axes[axis] = vec![];
         Ok(View { source, own: vec![features], axes })
@@ -638,6 +701,7 @@ impl Import<'_> {
             Value::Fill(dims, _) => dims.len(),
             Value::View(view) => view.axes.len(),
             Value::Stack(_, views) => views.first().map_or(0, |view| view.axes.len()) + 1,
+            Value::Gauss(_) => 0,
         };
         let axis = axis_of(int(node, "axis", 0), rank)?;
         let whole = match &value {
@@ -646,7 +710,7 @@ impl Import<'_> {
             Value::Fill(dims, _) => dims[axis].number().and_then(|n| usize::try_from(n).ok()),
             Value::View(view) => extent(&view.axes[axis]),
             Value::Stack(place, views) if *place == axis => Some(views.len()),
-            Value::Stack(..) => None,
+            Value::Stack(..) | Value::Gauss(_) => None,
         };
         let sizes = match (self.ints(node, 1, "split")?, whole) {
             (Some(sizes), _) => sizes,
@@ -682,7 +746,8 @@ impl Import<'_> {
             Value::Array(array) => {
                 let axis = axis_of(axis, array.dims.len())?;
                 let extent = array.dims[axis];
-                let rows = rows.iter().map(|&row| axis_of(row, extent)).collect::<Result<Vec<_>>>()?;
+                let rows =
+                    rows.iter().map(|&row| axis_of(row, extent)).collect::<Result<Vec<_>>>()?;
                 let mut made = fold::gather(&array, axis, &rows)?;
                 made.dims.splice(axis..=axis, shape.iter().copied());
                 self.made(made)
@@ -743,10 +808,12 @@ impl Import<'_> {
 }
 
 /// True where a file fixes the extent of the batch, and a shape repeats it.
-fn view_extent(view: &View, axis: &Dim, dim: &Dim) -> bool {
+fn repeats_batch(view: &View, axis: &Dim, dim: &Dim) -> bool {
     let batch = view.axes.iter().flatten().find(|atom| atom.id == BATCH);
     let fixed = batch.and_then(|atom| atom.extent);
-    axis.open == [BATCH] && axis.factor == 1 && fixed.is_some_and(|n| dim.number() == Some(n as i64))
+    axis.open == [BATCH]
+        && axis.factor == 1
+        && fixed.is_some_and(|n| dim.number() == Some(n as i64))
 }
 
 /// Stacks along the axis that they are stacked along; axes of one element count as a stack of one.

@@ -73,6 +73,8 @@ pub(super) enum Value {
     View(View),
     /// Tensors of the model side by side along a new axis of this index.
     Stack(usize, Vec<View>),
+    /// A part of a gelu.
+    Gauss(Box<super::gelu::Gauss>),
 }
 
 /// The error of a node, whose name is added by [`super::Import`].

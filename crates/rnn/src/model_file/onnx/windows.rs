@@ -145,7 +145,9 @@ impl Import<'_> {
     pub(super) fn conv(&mut self, node: &OnnxNode) -> Result<Value> {
         let x = self.view(node, 0)?;
         let (dims, values) = self.floats(node, 1)?;
-        let [filters, channels, size @ ..] = &dims[..] else { return refuse("a kernel of no axes") };
+        let [filters, channels, size @ ..] = &dims[..] else {
+            return refuse("a kernel of no axes");
+        };
         let groups = int(node, "group", 1);
         let class = match size.len() {
             1 => "Conv1D",
@@ -169,7 +171,8 @@ impl Import<'_> {
         if groups != 1 {
             config["groups"] = json!(groups);
         }
-        self.windowed(&x, &windows, (class, config), (Some(*filters), weights), true).map(Value::View)
+        self.windowed(&x, &windows, (class, config), (Some(*filters), weights), true)
+            .map(Value::View)
     }
 
     pub(super) fn pool(&mut self, node: &OnnxNode) -> Result<Value> {
