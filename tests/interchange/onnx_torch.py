@@ -147,6 +147,10 @@ def export(name, model, inputs, axes, order=None):
 FOLDER.mkdir(parents=True, exist_ok=True)
 torch.manual_seed(1)
 export("last", Last(), [torch.randint(0, 9, (2, 5))], [[0, 1]])
+proto = onnx.load(FOLDER / "last.onnx")
+save = {"save_as_external_data": True, "location": "outside.onnx.data", "size_threshold": 0}
+onnx.save(proto, FOLDER / "outside.onnx", **save)
+(FOLDER / "outside.npz").write_bytes((FOLDER / "last.npz").read_bytes())
 export("hidden", Hidden(), [torch.randn(5, 2, 4)], [[1]], [1, 0])
 export("pictures", Pictures(), [torch.randn(2, 4, 8)], [[0]])
 states = [torch.randn(1, 2, 3) for _ in "hc"]

@@ -1,5 +1,5 @@
-//! Models in ONNX files predict here what they predict in onnxruntime. tests/interchange/onnx_torch.py
-//! wrote the files of PyTorch.
+//! Models in ONNX files predict here what they predict in onnxruntime. `onnx_torch.py` and
+//! `onnx_keras.py` of tests/interchange wrote those of PyTorch and of Keras.
 
 use anyhow::{Context, Result, ensure};
 use rnn::HostTensor;
@@ -61,7 +61,7 @@ fn models_of_other_programs_predict_what_they_do_in_onnxruntime() {
     let failed = |path: &PathBuf| Some(format!("{}: {:#}", path.display(), check(path).err()?));
     let failures: Vec<String> = files().iter().filter_map(failed).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(files().len() >= 18);
+    assert_eq!(files().len(), 21);
 }
 
 /// What is written as ONNX comes back.
@@ -204,4 +204,46 @@ fn what_is_exported_comes_back() {
     ];
     check("text", &[12], &text);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What is said of a model that is refused.
+fn refused(path: &Path) -> String {
+    let error = ModelFile::open(path).err().expect("a refusal");
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+#[test]
+fn weights_are_read_from_the_folder_of_the_model_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).expect("a folder");
+    let read = |name: &str| std::fs::read(Path::new(FILES).join(name)).expect("a file");
+    std::fs::write(folder.path().join("side.onnx.data"), read("outside.onnx.data")).expect("room");
+    let (mut model, from) = (read("outside.onnx"), b"outside.onnx.data");
+    while let Some(at) = model.windows(from.len()).position(|bytes| bytes == from) {
+        model[at..at + from.len()].copy_from_slice(b"../side.onnx.data");
+    }
+    let path = inner.join("m.onnx");
+    std::fs::write(&path, model).expect("room");
+    let message = refused(&path);
+    assert!(message.contains("its weights lie in ../side.onnx.data"), "{message}");
+    std::fs::write(&path, read("outside.onnx")).expect("room");
+    assert!(refused(&path).contains("no file in the folder of the model"), "{}", refused(&path));
+}
+
+#[test]
+fn damaged_files_are_errors_or_results() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.onnx");
+    for name in ["last_any.onnx", "frames.onnx", "pictures.onnx", "keras_words.onnx"] {
+        let whole = std::fs::read(Path::new(FILES).join(name)).expect("a file");
+        for at in (0..whole.len()).step_by(7) {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            std::fs::write(&path, changed).expect("room");
+            let _ = ModelFile::open(&path).map(|file| file.summary());
+        }
+        std::fs::write(&path, &whole[..whole.len() / 2]).expect("room");
+        assert!(refused(&path).contains("damaged"), "{}", refused(&path));
+    }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The arguments of `rnn-gpu import`.
 #[derive(clap::Args)]
 pub struct ImportArgs {
-    /// A .keras or .h5 file
+    /// A .keras, .h5 or .onnx file
     file: PathBuf,
     /// The folder to write [default: runs/NAME]
     #[arg(long)]
@@ -21,7 +21,7 @@ pub struct ImportArgs {
     overwrite: bool,
 }
 
-/// Converts a Keras model into the folder of a model. With `--overwrite`, replaces a model that was
+/// Converts a Keras or ONNX model into the folder of a model. With `--overwrite`, replaces a model that was
 /// imported before. A run that was trained is never replaced.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::super::Result;
 use super::shapes::{dims_of, dims_value};
-use super::value::{Axis, Dim, Value, View, extent, refuse};
+use super::value::{Axis, Dim, Source, Value, View, extent, refuse};
 use super::{Import, float, fold, text};
 use rnn_formats::onnx::{Array, Attribute, Elements, OnnxNode};
 use serde_json::{Value as Json, json};
@@ -37,6 +37,7 @@ impl Import<'_> {
             "Clip" => self.clip(node)?,
             "PRelu" => return self.p_relu(node),
             "Erf" => return self.erf(node),
+            "Not" => return self.not(node),
             "Neg" | "Sqrt" | "Reciprocal" => match self.operand(node, 0)? {
                 Value::Array(array) => match fold::unary(&node.operator, &array) {
                     Some(made) => return self.made(made),
@@ -97,6 +98,30 @@ impl Import<'_> {
                     None => refuse("of these constants"),
                 }
             }
+            // Tokens are not negative, so that none is counted from the end of its table.
+            (Value::View(x), Value::Array(array)) if self.is_tokens(x) => {
+                match (operator, &array.elements) {
+                    ("Less", Elements::Ints(zero)) if zero[..] == [0] => {
+                        Ok(Value::Fill(x.dims(), 0.0))
+                    }
+                    ("Less", Elements::Floats(zero)) if zero[..] == [0.0] => {
+                        Ok(Value::Fill(x.dims(), 0.0))
+                    }
+                    ("Add", Elements::Ints(_)) => Ok(Value::Beyond),
+                    _ => refuse("arithmetic with tokens"),
+                }
+            }
+            (Value::Fill(dims, 0.0), Value::Beyond) | (Value::Beyond, Value::Fill(dims, 0.0))
+                if operator == "Mul" =>
+            {
+                Ok(Value::Fill(dims.clone(), 0.0))
+            }
+            (Value::Fill(_, 1.0), Value::View(x)) if operator == "Mul" && self.is_tokens(x) => {
+                Ok(b)
+            }
+            (Value::View(x), Value::Fill(_, 1.0)) if operator == "Mul" && self.is_tokens(x) => {
+                Ok(a)
+            }
             (Value::Gauss(gauss), _) => self.gelu(operator, gauss.clone(), &b),
             (_, Value::Gauss(gauss)) => self.gelu(operator, gauss.clone(), &a),
             // Zeros that are added change nothing.
@@ -129,6 +154,19 @@ impl Import<'_> {
                 };
                 self.merged(class, &[a, b]).map(Value::View)
             }
+        }
+    }
+
+    /// True for an input of integers itself.
+    fn is_tokens(&self, view: &View) -> bool {
+        matches!(view.source, Source::Input(input) if self.inputs[input].integers)
+    }
+
+    /// The opposite truth value.
+    pub(super) fn not(&mut self, node: &OnnxNode) -> Result<Value> {
+        match self.operand(node, 0)? {
+            Value::Fill(dims, value) => Ok(Value::Fill(dims, f32::from(u8::from(value == 0.0)))),
+            _ => refuse("of what is computed"),
         }
     }
 

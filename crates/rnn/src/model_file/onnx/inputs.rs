@@ -13,6 +13,8 @@ pub(super) struct Input {
     pub name: String,
     /// The extents without the batch; `None` for an open one.
     dims: Vec<Option<usize>>,
+    /// True for integers, which are tokens.
+    pub integers: bool,
 }
 
 impl Input {
@@ -30,7 +32,7 @@ impl Import<'_> {
     ) -> Result<()> {
         // Equal names stand for equal extents.
         let mut named: HashMap<String, Axis> = HashMap::new();
-        for OnnxInput { name, dims, names, .. } in inputs {
+        for OnnxInput { name, dims, names, element_type } in inputs {
             if !self.uses.contains_key(&**name) {
                 continue;
             }
@@ -69,7 +71,9 @@ impl Import<'_> {
             let source = Source::Input(self.inputs.len());
             // Keras's names have no slashes.
             let letter = |c: char| if c.is_alphanumeric() { c } else { '_' };
-            self.inputs.push(Input { name: name.chars().map(letter).collect(), dims: extents });
+            let integers = !matches!(element_type, 1 | 10 | 11 | 16);
+            let name_here = name.chars().map(letter).collect();
+            self.inputs.push(Input { name: name_here, dims: extents, integers });
             self.store(name, Value::View(View { source, own, axes }));
         }
         match self.inputs.is_empty() {

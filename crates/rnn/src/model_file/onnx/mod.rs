@@ -158,6 +158,9 @@ impl Import<'_> {
             "Slice" => Ok(one(self.slice(node)?)),
             "Split" => self.split(node),
             "Gather" => Ok(one(self.gather(node)?)),
+            "Loop" | "Scan" | "If" => refuse(
+                "graphs within the graph are not supported; of a Keras model open the .keras file",
+            ),
             "Tile" => Ok(one(self.tile(node)?)),
             "Resize" | "Upsample" => Ok(one(self.resize(node)?)),
             "Pad" => Ok(one(self.pad(node)?)),

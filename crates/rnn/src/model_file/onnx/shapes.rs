@@ -244,7 +244,7 @@ impl Import<'_> {
             Value::Fill(dims, _) | Value::Dims(dims, _) => dims.len(),
             Value::View(view) => view.axes.len(),
             Value::Stack(_, views) => views.first().map_or(0, |view| view.axes.len()) + 1,
-            Value::Gauss(_) => 0,
+            Value::Gauss(_) | Value::Beyond => 0,
         };
         let order = list(node, "perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
         let order = order.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>>>()?;
@@ -292,7 +292,7 @@ impl Import<'_> {
                 ones.insert((*axis).min(ones.len()), views.len() == 1);
                 ones
             }
-            Value::Gauss(_) => vec![],
+            Value::Gauss(_) | Value::Beyond => vec![],
         };
         let rank = ones.len() + if inserts { axes.as_ref().map_or(0, Vec::len) } else { 0 };
         let all = || (0..rank as i64).filter(|&axis| ones[axis as usize]).collect();
@@ -701,7 +701,7 @@ impl Import<'_> {
             Value::Fill(dims, _) => dims.len(),
             Value::View(view) => view.axes.len(),
             Value::Stack(_, views) => views.first().map_or(0, |view| view.axes.len()) + 1,
-            Value::Gauss(_) => 0,
+            Value::Gauss(_) | Value::Beyond => 0,
         };
         let axis = axis_of(int(node, "axis", 0), rank)?;
         let whole = match &value {
@@ -710,7 +710,7 @@ impl Import<'_> {
             Value::Fill(dims, _) => dims[axis].number().and_then(|n| usize::try_from(n).ok()),
             Value::View(view) => extent(&view.axes[axis]),
             Value::Stack(place, views) if *place == axis => Some(views.len()),
-            Value::Stack(..) | Value::Gauss(_) => None,
+            Value::Stack(..) | Value::Gauss(_) | Value::Beyond => None,
         };
         let sizes = match (self.ints(node, 1, "split")?, whole) {
             (Some(sizes), _) => sizes,

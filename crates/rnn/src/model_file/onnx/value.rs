@@ -75,6 +75,8 @@ pub(super) enum Value {
     Stack(usize, Vec<View>),
     /// A part of a gelu.
     Gauss(Box<super::gelu::Gauss>),
+    /// Tokens plus a number, which exporters write for negative indices, and never use here.
+    Beyond,
 }
 
 /// The error of a node, whose name is added by [`super::Import`].
