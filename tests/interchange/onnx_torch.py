@@ -2,7 +2,7 @@
 onnxruntime makes of it. Arrays have the batch first, as here. Needs torch, onnxscript, onnxruntime.
 
 `NAME.onnx` is of the exporter by torch.export, `NAME_script.onnx` of that by TorchScript, `.._any.onnx`
-takes any batch and length. weights/ holds state dicts as safetensors.
+takes any batch and length. `NAME.safetensors` holds the weights of some as a state dict.
 """
 
 import logging
@@ -118,6 +118,8 @@ def export(name, model, inputs, axes, order=None):
         for key, buffer in model.named_buffers():
             if key.endswith(("running_mean", "running_var")):
                 buffer.copy_(torch.rand_like(buffer) + 0.5)
+    if name in ("last", "hidden", "pictures"):
+        save_file(model.state_dict(), FOLDER / f"{name}.safetensors")
     names = [f"in{i}" for i in range(len(inputs))]
     varying = {n: {a: f"{n}_{a}" if a not in (0,) else "batch" for a in ax} for n, ax in zip(names, axes)}
     for form, dynamo, any_size in (("", True, False), ("_script", False, False), ("_any", False, True)):

@@ -6,6 +6,7 @@ mod error;
 mod keras;
 mod onnx;
 mod optimizer;
+mod pytorch;
 mod toml;
 
 pub use compiled::Compiled;
@@ -55,7 +56,11 @@ type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 enum Weights {
     /// By the names that slots have, in a folder that [`save`] wrote.
     Folder(PathBuf, Vec<(String, HostTensor)>),
+    /// By the same names.
+    Named(Vec<(String, HostTensor)>),
     Keras(Box<KerasFile>),
+    /// By PyTorch's names.
+    PyTorch(Vec<(String, HostTensor)>),
     /// Those of each layer by its name, in Keras's order.
     Listed(Vec<(String, Vec<HostTensor>)>),
     /// A description alone.
@@ -178,6 +183,24 @@ impl ModelFile {
         Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
     }
 
+    /// Replaces the weights by those in the safetensors file `path`, whose tensors are named as
+    /// [`save_weights`] names them, or as PyTorch names those of `nn.LSTM`, `GRU`, `RNN`, `Linear`,
+    /// `Embedding`, `LayerNorm`, `BatchNorm` and `Conv` (`lstm.weight_ih_l0`, `fc.bias`). A module of
+    /// PyTorch's belongs to the layer that its weights fit; where they fit several, to the layer of
+    /// its name. They are compared with the model only by [`ModelFile::model`].
+    ///
+    /// # Errors
+    /// Fails with [`ModelFileError::Safetensors`] if the file cannot be read or is damaged.
+    pub fn with_weights(mut self, path: &Path) -> Result<Self> {
+        let (tensors, _) = safetensors::load(path)?;
+        self.weights = match pytorch::are_named(&tensors) {
+            true => Weights::PyTorch(tensors),
+            // Without the state of an optimizer.
+            false => Weights::Named(tensors),
+        };
+        Ok(self)
+    }
+
     /// Returns true if the file holds weights; false if it only describes the model.
     pub fn has_weights(&self) -> bool {
         !matches!(self.weights, Weights::Missing)
@@ -203,11 +226,12 @@ impl ModelFile {
             false => architecture.model(seed)?,
         };
         match &self.weights {
-            Weights::Folder(_, weights) => model.set_weights(weights)?,
+            Weights::Folder(_, weights) | Weights::Named(weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
                 let weights = keras::weights(file, &architecture, &model)?;
                 model.set_weights(&weights)?;
             }
+            Weights::PyTorch(weights) => model.set_weights(&pytorch::weights(weights, &model)?)?,
             Weights::Listed(weights) => {
                 let weights = keras::listed(weights, &model)?;
                 model.set_weights(&weights)?;

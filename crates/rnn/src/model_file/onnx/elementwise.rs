@@ -122,8 +122,8 @@ impl Import<'_> {
             (Value::View(x), Value::Fill(_, 1.0)) if operator == "Mul" && self.is_tokens(x) => {
                 Ok(a)
             }
-            (Value::Gauss(gauss), _) => self.gelu(operator, gauss.clone(), &b),
-            (_, Value::Gauss(gauss)) => self.gelu(operator, gauss.clone(), &a),
+            (Value::Gauss(gauss), _) => self.gelu(operator, *gauss.clone(), &b),
+            (_, Value::Gauss(gauss)) => self.gelu(operator, *gauss.clone(), &a),
             // Zeros that are added change nothing.
             (Value::Fill(_, 0.0), _) if operator == "Add" => Ok(b),
             (_, Value::Fill(_, 0.0)) if matches!(operator, "Add" | "Sub") => Ok(a),
@@ -230,8 +230,8 @@ impl Import<'_> {
                 return refuse("tensors with the batch in different places");
             }
             let mut view = view.clone();
-            for axis in 0..rank {
-                let (own, all) = (&view.axes[axis], &axes[axis]);
+            for (axis, all) in axes.iter().enumerate() {
+                let own = &view.axes[axis];
                 if own.is_empty() && !all.is_empty() {
                     view = self.repeated(&view, axis, extent(all))?;
                 } else if extent(own) != extent(all) {

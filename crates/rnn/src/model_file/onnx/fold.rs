@@ -55,7 +55,7 @@ pub(super) fn reshape(array: &Array, shape: &[i64], keep_zero: bool) -> Result<A
     let count = array.elements.len();
     let known = shape.iter().filter(|n| **n >= 0).try_fold(1i64, |p, n| p.checked_mul(*n));
     let known = known.unwrap_or(0).max(0) as usize;
-    let left = if known == 0 { 0 } else { count / known };
+    let left = count.checked_div(known).unwrap_or(0);
     let dims: Vec<usize> = shape.iter().map(|&n| usize::try_from(n).unwrap_or(left)).collect();
     match dims.iter().try_fold(1usize, |p, n| p.checked_mul(*n)) == Some(count) {
         true => Ok(Array { dims, elements: array.elements.clone() }),

@@ -52,10 +52,9 @@ impl Import<'_> {
     pub(super) fn gelu(
         &mut self,
         operator: &str,
-        gauss: Box<Gauss>,
+        mut gauss: Gauss,
         other: &Value,
     ) -> Result<Value> {
-        let mut gauss = *gauss;
         match (operator, other) {
             ("Add", Value::Array(array)) if number(array) == Some(1.0) && gauss.factor == 1.0 => {
                 gauss.one = true;

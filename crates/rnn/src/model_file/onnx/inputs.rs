@@ -74,7 +74,7 @@ impl Import<'_> {
             let integers = !matches!(element_type, 1 | 10 | 11 | 16);
             let name_here = name.chars().map(letter).collect();
             self.inputs.push(Input { name: name_here, dims: extents, integers });
-            self.store(name, Value::View(View { source, own, axes }));
+            self.store(name, Value::View(View { source, own, axes }))?;
         }
         match self.inputs.is_empty() {
             true => refuse("the graph has no inputs"),

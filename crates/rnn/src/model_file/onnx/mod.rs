@@ -69,7 +69,7 @@ fn import(model: OnnxModel, size: u64, tell: &Tell) -> Result<Imported> {
     for node in &nodes {
         let made = import.node(node).map_err(|error| named(node, error))?;
         for (name, value) in node.outputs.iter().zip(made) {
-            import.store(name, value);
+            import.store(name, value).map_err(|error| named(node, error))?;
         }
     }
     import.finish(&outputs, tell)
@@ -86,6 +86,9 @@ fn named(node: &OnnxNode, error: ModelFileError) -> ModelFileError {
         other => other,
     }
 }
+
+/// The most axes of a value, or parts of a stack.
+const MAX_LENGTH: usize = 256;
 
 /// A model while it is read.
 struct Import<'m> {
@@ -104,9 +107,20 @@ struct Import<'m> {
 }
 
 impl Import<'_> {
-    fn store(&mut self, name: &str, value: Value) {
+    fn store(&mut self, name: &str, value: Value) -> Result<()> {
+        // Each node may double a list.
+        let length = match &value {
+            Value::View(view) => view.axes.len(),
+            Value::Stack(_, views) => views.len(),
+            Value::Fill(dims, _) | Value::Dims(dims, _) => dims.len(),
+            Value::Array(array) => array.dims.len(),
+            Value::Gauss(_) | Value::Beyond => 0,
+        };
+        if length > MAX_LENGTH {
+            return refuse(format!("{length} axes or states, {MAX_LENGTH} are the most"));
+        }
         if name.is_empty() {
-            return;
+            return Ok(());
         }
         if self.uses.get(name).is_some_and(|&uses| uses > 1) {
             let views = match &value {
@@ -121,6 +135,7 @@ impl Import<'_> {
             }
         }
         self.values.insert(name.to_owned(), value);
+        Ok(())
     }
 
     /// Adds what a node computes, and returns the values of its results. More operators are added

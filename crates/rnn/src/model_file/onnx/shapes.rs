@@ -498,8 +498,9 @@ impl Import<'_> {
                     |value| if let Value::Array(array) = value { Some(&**array) } else { None },
                 )
                 .collect();
-            let made = fold::concat(&arrays, axis)?;
-            return self.made(made);
+            let count = arrays.iter().map(|array| array.elements.len()).sum();
+            self.spend(count)?;
+            return Ok(Value::Array(fold::concat(&arrays, axis)?.into()));
         }
         if let Some(lists) = values.iter().map(dims_of).collect::<Option<Vec<_>>>() {
             return Ok(dims_value(lists.into_iter().flat_map(|(dims, _)| dims).collect(), false));
@@ -595,11 +596,10 @@ impl Import<'_> {
     /// A slice of a tensor of the model.
     fn range(&mut self, mut view: View, axis: usize, [start, end, step]: [i64; 3]) -> Result<View> {
         let far = i64::from(i32::MAX);
-        if step == -1 && (start == -1 || start >= far) && end <= -far {
-            if let [atom] = &mut view.axes[axis][..] {
-                atom.reversed = !atom.reversed;
-                return Ok(view);
-            }
+        let whole = step == -1 && (start == -1 || start >= far) && end <= -far;
+        if whole && let [atom] = &mut view.axes[axis][..] {
+            atom.reversed = !atom.reversed;
+            return Ok(view);
         }
         if step != 1 {
             return refuse(format!("steps of {step}"));
@@ -748,9 +748,10 @@ impl Import<'_> {
                 let extent = array.dims[axis];
                 let rows =
                     rows.iter().map(|&row| axis_of(row, extent)).collect::<Result<Vec<_>>>()?;
+                self.spend(rows.len().saturating_mul(array.elements.len() / extent.max(1)))?;
                 let mut made = fold::gather(&array, axis, &rows)?;
                 made.dims.splice(axis..=axis, shape.iter().copied());
-                self.made(made)
+                Ok(Value::Array(made.into()))
             }
             Value::Dims(dims, _) => {
                 let row = |&row: &i64| Ok(dims[axis_of(row, dims.len())?].clone());

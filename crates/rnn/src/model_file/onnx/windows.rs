@@ -256,9 +256,9 @@ impl Import<'_> {
             source = self.layer("Rescaling", config, vec![source], vec![])?;
         }
         let mut left = x.axes.clone();
-        for axis in 0..rank {
+        for (axis, all) in left.iter_mut().enumerate() {
             if axes.contains(&axis) {
-                left[axis] = vec![];
+                all.clear();
             }
         }
         if !keeps {
