@@ -39,7 +39,7 @@ pub use layer::{
 pub use layers::*;
 pub use loss::{Crossentropy, Loss, LossOutputs};
 pub use model::{InputSpec, Model, WeightRange};
-pub use naming::distinct_names;
+pub use naming::{distinct_names, snake_case};
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use precision::Precision;
 pub use rnn_ops::{Constraint, MetricSums, Penalty, SlotOrder};

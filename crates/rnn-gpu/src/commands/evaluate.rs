@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu evaluate`.
 #[derive(clap::Args)]
 pub struct EvaluateArgs {
-    /// The folder that `train` wrote, .keras or .h5
+    /// The folder that `train` wrote, .keras, .h5 or .onnx
     run: PathBuf,
     /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
     /// and y; or a .csv

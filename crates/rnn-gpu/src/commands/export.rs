@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu export`.
 #[derive(clap::Args)]
 pub struct ExportArgs {
-    /// A run folder, .keras or .h5
+    /// A run folder, .keras, .h5 or .onnx
     model: PathBuf,
     /// The file to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
     /// .safetensors

@@ -10,7 +10,7 @@ use std::path::Path;
 /// The arguments of `rnn-gpu summary`.
 #[derive(clap::Args)]
 pub struct SummaryArgs {
-    /// An experiment, a run folder, .keras, .h5 or model.toml
+    /// An experiment, a run folder, .keras, .h5, .onnx or model.toml
     model: String,
 }
 

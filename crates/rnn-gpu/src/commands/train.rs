@@ -87,7 +87,7 @@ pub struct TrainArgs {
     watch: WatchArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
-    /// A model.toml (`rnn-gpu new` writes one), a .keras or .h5 file, or a run, with whose weights
+    /// A model.toml (`rnn-gpu new` writes one), a .keras, .h5 or .onnx file, or a run, with whose weights
     /// it begins
     #[arg(long, requires = "data", conflicts_with_all = TUTORIAL, help_heading = OWN_MODEL)]
     model: Option<PathBuf>,

@@ -28,7 +28,7 @@ const EVALUATION_BATCH: usize = 128;
 /// The arguments of a training of a user's model.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
-    /// Path of the model: a run folder, `.keras`, `.h5` or `model.toml`.
+    /// Path of the model: a run folder, `.keras`, `.h5`, `.onnx` or `model.toml`.
     pub model: PathBuf,
     /// Path of the data: an `.npz` or a folder of `.npy` with `x_train`, `y_train` and optionally
     /// `x_val`, `y_val`, `x_test`, `y_test`, or a `.csv`.

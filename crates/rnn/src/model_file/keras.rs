@@ -104,6 +104,32 @@ fn legacy_weights(
     Ok(weights)
 }
 
+/// Returns weights that are listed for each layer, in Keras's order, under the names that they have
+/// in `model`. Shapes are not compared here.
+///
+/// # Errors
+/// Fails with [`ModelFileError::Misfit`] if a layer has another number of weights in the model.
+pub fn listed(
+    weights: &[(String, Vec<HostTensor>)],
+    model: &Model,
+) -> Result<Vec<(String, HostTensor)>> {
+    let mut all = Vec::new();
+    for (index, (name, class)) in model.layers().enumerate() {
+        let ranges: Vec<&WeightRange> =
+            model.weight_ranges().iter().filter(|range| range.layer == index).collect();
+        let given = weights.iter().find(|(layer, _)| layer == name);
+        let given = given.map_or(&[][..], |(_, tensors)| tensors);
+        let (wanted, found) = (ranges.len(), given.len());
+        if found != wanted {
+            return Err(ModelFileError::Misfit(format!(
+                "layer {name} ({class}) has {wanted} weights, the file has {found}"
+            )));
+        }
+        all.extend(ranges.iter().map(|range| range.name.clone()).zip(given.iter().cloned()));
+    }
+    Ok(all)
+}
+
 /// A layer, and the file that holds its variables.
 struct Place<'a> {
     name: &'a str,

@@ -1,10 +1,12 @@
-//! Models in files and folders: the folder of a run, a Keras file, a `model.toml`.
+//! Models in files and folders: the folder of a run, a Keras file, an ONNX file, a `model.toml`.
 
 mod compiled;
 mod cudnn;
 mod error;
 mod keras;
+mod onnx;
 mod optimizer;
+mod pytorch;
 mod toml;
 
 pub use compiled::Compiled;
@@ -54,7 +56,13 @@ type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 enum Weights {
     /// By the names that slots have, in a folder that [`save`] wrote.
     Folder(PathBuf, Vec<(String, HostTensor)>),
+    /// By the same names.
+    Named(Vec<(String, HostTensor)>),
     Keras(Box<KerasFile>),
+    /// By PyTorch's names.
+    PyTorch(Vec<(String, HostTensor)>),
+    /// Those of each layer by its name, in Keras's order.
+    Listed(Vec<(String, Vec<HostTensor>)>),
     /// A description alone.
     Missing,
 }
@@ -67,7 +75,7 @@ impl Weights {
 
 impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
-    /// `.json` or `.toml`. Files of the last two kinds hold no weights.
+    /// `.onnx`, `.json` or `.toml`. Files of the last two kinds hold no weights.
     ///
     /// # Errors
     /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: the file does
@@ -92,6 +100,10 @@ impl ModelFile {
             };
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell.clone()),
+                Some("onnx") => {
+                    let onnx::Imported { description, weights } = onnx::read(path, &tell)?;
+                    Self::described(&description, None, Weights::Listed(weights), tell.clone())
+                }
                 Some("json") => described(json(path)),
                 Some("toml") => described(toml::read(path)),
                 _ if !path.exists() => Err(ModelFileError::Missing),
@@ -171,6 +183,24 @@ impl ModelFile {
         Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
     }
 
+    /// Replaces the weights by those in the safetensors file `path`, whose tensors are named as
+    /// [`save_weights`] names them, or as PyTorch names those of `nn.LSTM`, `GRU`, `RNN`, `Linear`,
+    /// `Embedding`, `LayerNorm`, `BatchNorm` and `Conv` (`lstm.weight_ih_l0`, `fc.bias`). A module of
+    /// PyTorch's belongs to the layer that its weights fit; where they fit several, to the layer of
+    /// its name. They are compared with the model only by [`ModelFile::model`].
+    ///
+    /// # Errors
+    /// Fails with [`ModelFileError::Safetensors`] if the file cannot be read or is damaged.
+    pub fn with_weights(mut self, path: &Path) -> Result<Self> {
+        let (tensors, _) = safetensors::load(path)?;
+        self.weights = match pytorch::are_named(&tensors) {
+            true => Weights::PyTorch(tensors),
+            // Without the state of an optimizer.
+            false => Weights::Named(tensors),
+        };
+        Ok(self)
+    }
+
     /// Returns true if the file holds weights; false if it only describes the model.
     pub fn has_weights(&self) -> bool {
         !matches!(self.weights, Weights::Missing)
@@ -193,9 +223,14 @@ impl ModelFile {
         memory::check_weights(architecture.count_params()?)?;
         let mut model = architecture.model(seed)?;
         match &self.weights {
-            Weights::Folder(_, weights) => model.set_weights(weights)?,
+            Weights::Folder(_, weights) | Weights::Named(weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
                 let weights = keras::weights(file, &architecture, &model)?;
+                model.set_weights(&weights)?;
+            }
+            Weights::PyTorch(weights) => model.set_weights(&pytorch::weights(weights, &model)?)?,
+            Weights::Listed(weights) => {
+                let weights = keras::listed(weights, &model)?;
                 model.set_weights(&weights)?;
             }
             Weights::Missing => {}

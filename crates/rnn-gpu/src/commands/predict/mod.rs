@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu predict`.
 #[derive(clap::Args)]
 pub struct PredictArgs {
-    /// The folder of a run; for arrays also .keras or .h5
+    /// The folder of a run; for arrays also .keras, .h5 or .onnx
     model: PathBuf,
     #[command(flatten)]
     text: TextInput,
