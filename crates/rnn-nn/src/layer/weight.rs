@@ -57,7 +57,7 @@ impl Weight {
     }
 
     /// The weight as a product of `inputs` terms for each output.
-    pub(crate) fn from_units(self, inputs: usize) -> Self {
+    pub(crate) fn of_terms(self, inputs: usize) -> Self {
         let outputs = self.shape.iter().product::<usize>() / inputs.max(1);
         Self { fans: Some([inputs, outputs]), ..self }
     }

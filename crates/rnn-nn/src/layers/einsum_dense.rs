@@ -184,7 +184,7 @@ impl Layer for EinsumDense {
         let misfit = || LayerError::new("EinsumDense", EXPECTED, input);
         let product = self.product(input).ok_or_else(misfit)?;
         let fan_in = product.extent(&product.parts()[0]);
-        let kernel = Weight::new("kernel", &product.kernel_shape, &self.kernel).from_units(fan_in);
+        let kernel = Weight::new("kernel", &product.kernel_shape, &self.kernel).of_terms(fan_in);
         let bias = || Weight::new("bias", &product.bias_shape, &self.bias);
         Ok([kernel].into_iter().chain(self.bias_axes.is_some().then(bias)).collect())
     }

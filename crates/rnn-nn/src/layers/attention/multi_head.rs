@@ -205,7 +205,7 @@ impl Layer for MultiHeadAttention {
             };
             let inputs = from.iter().product();
             let kernel = weight("kernel", &[from, to.clone()].concat(), &self.kernel);
-            all.push(kernel.from_units(inputs));
+            all.push(kernel.of_terms(inputs));
             all.extend(self.use_bias.then(|| weight("bias", &to, &self.bias)));
         }
         Ok(all)
