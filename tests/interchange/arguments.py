@@ -75,7 +75,7 @@ LAYERS = {
     "GlobalMaxPooling1D": (STEPS, {}),
     "GlobalMaxPooling2D": (IMAGE, {}),
     "GlobalMaxPooling3D": (VOLUME, {}),
-    "GroupNormalization": (IMAGE, {"groups": 2}),
+    "GroupNormalization": (IMAGE, {"groups": 1}),
     "Identity": (STEPS, {}),
     "LSTM": (STEPS, {"units": 2}),
     "LayerNormalization": (STEPS, {}),
@@ -156,7 +156,7 @@ VALUES = {
     "dilation_rate": [2],
     "groups": [2],
     "depth_multiplier": [2],
-    "output_padding": [0, 1],
+    "output_padding": [1],
     "data_format": ["channels_first"],
     "interpolation": ["bilinear"],
     "kernel_regularizer": ["l2", {"class_name": "OrthogonalRegularizer", "config": {"factor": 0.1}}],
@@ -192,7 +192,7 @@ VALUES = {
     "Softmax.axis": [1, (1, 2)],
     "LayerNormalization.axis": [1, (1, 2)],
     "UnitNormalization.axis": [1, (1, 2)],
-    "GroupNormalization.groups": [-1],
+    "GroupNormalization.groups": [-1, 2],
     "GroupNormalization.axis": [2],
     "Concatenate.axis": [1],
     "alpha": [0.5],
@@ -366,6 +366,9 @@ def case(name, argument, value):
         loss = model.evaluate(x, labels, verbose=0, batch_size=ROWS)
         reset(model)
         loss = float(loss[0] if isinstance(loss, list) else loss)
+        if not np.isfinite(loss):
+            # As of UnitNormalization in half precision, whose least norm is beyond its range.
+            raise ValueError("the loss is not finite")
         random = argument in ("dropout", "recurrent_dropout", "rate", "noise_shape", "seed", "stddev")
         after = None
         if not random:

@@ -142,7 +142,8 @@ fn problem(case: &Value, default: Option<&Value>) -> Option<String> {
         let names = weights_names(&model);
         let named = |name: &String| match target {
             "unit_forget_bias" => name.ends_with("/bias"),
-            "recurrent" => name.ends_with("/recurrent_kernel"),
+            "depthwise" if !name.ends_with("_kernel") => name.ends_with("/kernel"),
+            "recurrent" | "depthwise" | "pointwise" => name.ends_with(&format!("/{target}_kernel")),
             target => name.ends_with(&format!("/{target}")),
         };
         let of = |all: &[HostTensor]| -> Vec<HostTensor> {

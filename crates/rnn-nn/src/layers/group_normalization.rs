@@ -133,7 +133,7 @@ impl Layer for GroupNormalization {
         let (place, channels, groups) = self.channels(&dims).ok_or_else(refuse)?;
         let rank = dims.len();
         let others: Vec<usize> = (0..rank).filter(|&other| other != place).collect();
-        let (x, moved) = cx.to_last(&value, &dims, &others);
+        let (x, moved) = cx.axes_last(&value, &dims, &others);
         let elements: usize = dims.iter().product();
         let x = cx.reshape(&x, &[groups, elements / groups]);
         let mut constant = |name: &str, value: f32| {
@@ -154,7 +154,7 @@ impl Layer for GroupNormalization {
                 y = cx.node(operator, &[&y, &weight], &[]);
             }
         }
-        Ok(vec![cx.from_last(&y, rank, &others)])
+        Ok(vec![cx.axes_back(&y, rank, &others)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

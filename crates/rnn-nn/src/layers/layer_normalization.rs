@@ -142,7 +142,7 @@ impl Layer for LayerNormalization {
         if affine.center {
             operands.push(weight("beta", true)?);
         }
-        let (x, _) = cx.to_last(&value, &dims, &places);
+        let (x, _) = cx.axes_last(&value, &dims, &places);
         operands.insert(0, x);
         let count = places.len() as i64;
         let y = match self.rms_scaling {
@@ -153,7 +153,7 @@ impl Layer for LayerNormalization {
                 cx.node("LayerNormalization", &operands, &attributes)
             }
         };
-        Ok(vec![cx.from_last(&y, dims.len(), &places)])
+        Ok(vec![cx.axes_back(&y, dims.len(), &places)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -80,12 +80,12 @@ impl Softmax {
         }
         let dims = cx.output().to_vec();
         let places = self.axes.places(dims.len()).unwrap_or_default();
-        let (moved, extents) = cx.to_last(x, &dims, &places);
+        let (moved, extents) = cx.axes_last(x, &dims, &places);
         let (rows, columns) = extents.split_at(dims.len() - places.len());
         let flat = cx.reshape(&moved, &[rows, &[columns.iter().product()]].concat());
         let shares = cx.node("Softmax", &[&flat], &[("axis", Int(-1))]);
         let shares = cx.reshape(&shares, &extents);
-        cx.from_last(&shares, dims.len(), &places)
+        cx.axes_back(&shares, dims.len(), &places)
     }
 }
 

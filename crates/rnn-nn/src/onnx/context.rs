@@ -139,7 +139,7 @@ impl OnnxContext<'_> {
 
     /// Adds x, of the extents `dims`, with the axes of an example at `places` behind the others, and
     /// returns it with its extents.
-    pub(crate) fn to_last(
+    pub(crate) fn axes_last(
         &mut self,
         x: &ValueName,
         dims: &[usize],
@@ -150,8 +150,8 @@ impl OnnxContext<'_> {
         (self.ordered(x, &order), extents)
     }
 
-    /// Adds what undoes [`Self::to_last`] for x, of `rank` axes without the batch.
-    pub(crate) fn from_last(&mut self, x: &ValueName, rank: usize, places: &[usize]) -> ValueName {
+    /// Adds what undoes [`Self::axes_last`] for x, of `rank` axes without the batch.
+    pub(crate) fn axes_back(&mut self, x: &ValueName, rank: usize, places: &[usize]) -> ValueName {
         let order = inverse(&last(rank, places));
         self.ordered(x, &order)
     }
