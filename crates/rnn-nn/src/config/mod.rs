@@ -12,6 +12,7 @@ mod metrics;
 mod nested;
 mod read;
 mod registry;
+mod schedule;
 mod write;
 
 pub use compile::Compile;
