@@ -100,6 +100,7 @@ pub mod shared {
         "shared/exponential.wgsl",
         "Exponentials and logarithms with bounded errors."
     );
+    wgsl!(LOGARITHM, "shared/logarithm.wgsl", "Logarithms and powers, of probabilities above all.");
     wgsl!(PHILOX, "shared/philox.wgsl", "Counter-based random numbers.");
     wgsl!(
         ROWWISE,
@@ -226,6 +227,13 @@ pub mod embedding {
 /// Losses and metrics.
 pub mod loss {
     wgsl!(CATEGORICAL, "loss/categorical.wgsl", "Cross-entropy of a softmax, and its gradient.");
+    wgsl!(CTC, "loss/ctc.wgsl", "Connectionist temporal classification, and its gradient.");
+    wgsl!(
+        HINGE_LABELS,
+        "loss/hinge_labels.wgsl",
+        "Labels 0 and 1 as the -1 and 1 of hinge losses."
+    );
+    wgsl!(LOG_ODDS, "loss/log_odds.wgsl", "Logits of probabilities.");
     wgsl!(LOSS, "loss/loss.wgsl", "Mean losses of predictions, and their gradients.");
     wgsl!(
         MASKED_WEIGHTS,
@@ -233,6 +241,7 @@ pub mod loss {
         "Weights of the losses of a masked sequence."
     );
     wgsl!(METRIC_SUMS, "loss/metric_sums.wgsl", "The running sums behind metrics.");
+    wgsl!(ROW_LOSS, "loss/row_loss.wgsl", "Losses of rows of predictions, and their gradients.");
 }
 
 #[cfg(test)]

@@ -68,6 +68,15 @@ def cases():
     yield "categorical_logits", lambda: stack(3), O.Adam(0.01), logits
     sparse = losses.SparseCategoricalCrossentropy(from_logits=True)
     yield "sparse_logits", lambda: stack(3), O.Adam(0.01), sparse
+    rates = O.schedules
+    focal = losses.BinaryFocalCrossentropy(apply_class_balancing=True)
+    yield "focal", stack, O.SGD(rates.CosineDecayRestarts(0.1, 3)), focal
+    polynomial = O.SGD(rates.PolynomialDecay(0.1, 6, 0.01, power=2.0))
+    yield "divergence", lambda: stack(3, "softmax"), polynomial, losses.KLDivergence()
+    warm = O.SGD(rates.CosineDecay(0.01, 9, warmup_target=0.1, warmup_steps=5))
+    yield "hinge", lambda: stack(1, "tanh"), warm, losses.Hinge()
+    inverse = O.SGD(rates.InverseTimeDecay(0.1, 3, 0.5))
+    yield "probabilities", lambda: stack(2, "hard_sigmoid"), inverse, losses.BinaryCrossentropy()
 
 
 def train(model, data, part):

@@ -215,7 +215,7 @@ fn keras_and_we_go_on_with_each_others_training() {
     if python::run(test, "training.py", &[folder.path()]).is_none() {
         return;
     }
-    assert_eq!(expect_all(folder.path(), go_on), 32);
+    assert_eq!(expect_all(folder.path(), go_on), 40);
     let checked = python::run(test, "training.py", &[folder.path(), Path::new("check")]);
     println!("{}", checked.expect("it ran before"));
 }

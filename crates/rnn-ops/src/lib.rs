@@ -34,7 +34,7 @@
 //! | normalization | over the last axis: [`Normalize`] ([`NormalizeBackward`]); over rows: [`BatchNormalize`] ([`BatchNormalizeBackward`]), [`MovingAverage`], [`InverseRoot`] |
 //! | dropout and noise | [`Dropout`], [`GaussianNoise`]; inside recurrent products [`DropoutMatmul`] |
 //! | masks | made by [`StepMask`]; applied by [`MaskItems`], and to the scores of an attention by [`MaskScores`], which leaves [`Hidden`] ones; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
-//! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]) |
+//! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`RowLosses`] of a [`RowLoss`] ([`RowLossesBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]), with labels of [`HingeLabels`], [`Ctc`] ([`CtcBackward`]); [`LogOdds`] for metrics |
 //! | metrics | [`UpdateMetricSums`] of [`MetricSums`] |
 //! | write to a tensor that stays on the device | [`Assign`], [`MovingAverage`] |
 //! | optimizers | [`Update`] with a [`Rule`] (an [`UpdateRule`] with [`RuleArgument`], [`RuleConstants`], [`SlotOrder`]) and [`StepParams`] |
@@ -106,8 +106,12 @@ pub use interpolate::{Interpolate, InterpolateBackward};
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use log_softmax::{LogSoftmax, LogSoftmaxBackward};
 pub use loss::categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
+pub use loss::ctc::{Ctc, CtcBackward};
+pub use loss::hinge_labels::HingeLabels;
+pub use loss::log_odds::LogOdds;
 pub use loss::masked_weights::MaskedWeights;
 pub use loss::metric_sums::{MetricSums, UpdateMetricSums};
+pub use loss::row::{RowLoss, RowLosses, RowLossesBackward};
 pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::Lstm;
 pub use lstm::backward::LstmBackward;
@@ -194,6 +198,10 @@ pub fn suite() -> Vec<Case> {
         sum_rows::cases,
         unary::cases,
         loss::metric_sums::cases,
+        loss::hinge_labels::cases,
+        loss::ctc::cases,
+        loss::log_odds::cases,
+        loss::row::cases,
         optimizer::unscale::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()

@@ -15,6 +15,7 @@ mod nested;
 mod operation;
 mod read;
 mod registry;
+mod schedule;
 mod write;
 
 pub use compile::Compile;
