@@ -1,5 +1,6 @@
 //! onnxruntime predicts what the exported models predict here.
 
+mod convolutions_and_axes;
 mod operations;
 #[path = "../../../../tests/interchange/python.rs"]
 mod python;
@@ -38,6 +39,7 @@ fn stacks() -> Vec<(String, Model)> {
     let mut add = |name: &str, input: &[usize], class: &str, config: Value| {
         all.push((name.to_owned(), stack(input, &[(class, config)])));
     };
+    convolutions_and_axes::add_to(&mut add);
     let elementwise = Activation::ALL.map(Activation::name);
     for activation in elementwise.into_iter().chain(["softmax", "log_softmax", "glu"]) {
         let config = json!({"units": 4, "activation": activation});
@@ -119,38 +121,6 @@ fn stacks() -> Vec<(String, Model)> {
             // A dilated window of three pixels reaches over five.
             add(&format!("conv{axes}d_{i}"), input, &format!("Conv{axes}D"), config);
         }
-        let config = json!({"filters": 4, "kernel_size": 2, "groups": 2, "padding": "same"});
-        add(&format!("conv{axes}d_groups"), input, &format!("Conv{axes}D"), config);
-        for (i, (padding, strides, dilation, added)) in [
-            ("valid", 1, 1, Value::Null),
-            ("valid", 3, 1, Value::Null),
-            ("same", 2, 1, Value::Null),
-            ("same", 1, 2, Value::Null),
-            ("valid", 1, 2, Value::Null),
-            ("same", 3, 1, json!(2)),
-            ("valid", 2, 1, json!(1)),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let config = json!({"filters": 3, "kernel_size": 2 + i % 2, "padding": padding,
-                "strides": strides, "dilation_rate": dilation, "output_padding": added,
-                "activation": "tanh", "use_bias": i > 0});
-            let class = format!("Conv{axes}DTranspose");
-            add(&format!("conv{axes}d_transpose_{i}"), input, &class, config);
-        }
-        if axes < 3 {
-            let config = json!({"kernel_size": 3, "depth_multiplier": 2, "padding": "same",
-                "strides": 2, "activation": "relu"});
-            let class = format!("DepthwiseConv{axes}D");
-            add(&format!("depthwise_conv{axes}d"), input, &class, config);
-            let config = json!({"kernel_size": 2, "dilation_rate": 2, "use_bias": false});
-            add(&format!("depthwise_conv{axes}d_dilated"), input, &class, config);
-            let config = json!({"filters": 3, "kernel_size": 3, "depth_multiplier": 2,
-                "strides": 2, "activation": "tanh"});
-            let class = format!("SeparableConv{axes}D");
-            add(&format!("separable_conv{axes}d"), input, &class, config);
-        }
         for kind in ["Max", "Average"] {
             let class = |prefix: &str| format!("{prefix}{kind}Pooling{axes}D");
             add(&format!("{}_global", class("")), input, &class("Global"), json!({}));
@@ -188,8 +158,6 @@ fn stacks() -> Vec<(String, Model)> {
             "activation": "gelu", "recurrent_activation": "silu"});
         add(&format!("conv_lstm{axes}d_gelu"), &film, &format!("ConvLSTM{axes}D"), config);
     }
-    let config = json!({"size": [2, 3], "interpolation": "bilinear"});
-    add("up_sampling2d_bilinear", &[4, 5, 2], "UpSampling2D", config);
     let config = json!({"filters": 3, "kernel_size": 3, "padding": "causal", "dilation_rate": 2});
     add("conv1d_causal", &[9, 2], "Conv1D", config);
     add("batch_normalization", &[4, 3], "BatchNormalization", json!({"epsilon": 0.01}));
@@ -206,27 +174,6 @@ fn stacks() -> Vec<(String, Model)> {
         "LayerNormalization",
         json!({"scale": false, "center": false}),
     );
-    for (i, axis) in
-        [json!(1), json!(-2), json!([1, 2]), json!([1, 3]), json!([-1, -2])].into_iter().enumerate()
-    {
-        let input = &[4, 5, 3];
-        let config = json!({"axis": axis.clone(), "center": i % 2 == 0});
-        add(&format!("layer_normalization_{i}"), input, "LayerNormalization", config);
-        let config = json!({"axis": axis.clone(), "rms_scaling": true, "scale": i % 2 == 0});
-        add(&format!("layer_normalization_scaled_{i}"), input, "LayerNormalization", config);
-        add(&format!("softmax_axes_{i}"), input, "Softmax", json!({"axis": axis.clone()}));
-        let config = json!({"axis": axis});
-        add(&format!("unit_normalization_{i}"), input, "UnitNormalization", config);
-    }
-    for (i, axis) in [1, 2, -1].into_iter().enumerate() {
-        let input = &[4, 6, 2];
-        let config = json!({"axis": axis, "scale": i > 0, "center": i < 2});
-        add(&format!("batch_normalization_axis_{i}"), input, "BatchNormalization", config);
-        let config = json!({"groups": 2, "axis": axis, "scale": i < 2, "center": i > 0});
-        add(&format!("group_normalization_{i}"), input, "GroupNormalization", config);
-    }
-    add("group_normalization_each", &[4, 3], "GroupNormalization", json!({"groups": -1}));
-    add("group_normalization_rows", &[6], "GroupNormalization", json!({"groups": 3}));
     add("flatten", &[4, 3], "Flatten", json!({}));
     add("repeat_vector", &[3], "RepeatVector", json!({"n": 4}));
     add("permute", &[4, 3], "Permute", json!({"dims": [2, 1]}));
