@@ -3,6 +3,7 @@
 
 use crate::ConfigError;
 use crate::layer::{Arguments, ForwardContext, Value};
+use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, TransposeLeading};
 
@@ -46,9 +47,17 @@ impl AxisArgument {
 /// The shape of one example of a tensor in a graph, in Keras's order.
 pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
     match cx.graph.shape(x).dims() {
-        [_, features] => vec![*features],
+        [_] => vec![],
+        [_, features] if !leads(cx, x) => vec![*features],
         axes => [&axes[..1], &axes[2..]].concat(),
     }
+}
+
+/// Whether the first axis of an example stands in front of the batch: that of tokens `[T, B]` does,
+/// that of features `[B, F]` does not.
+fn leads(cx: &ForwardContext<'_>, x: TensorId) -> bool {
+    let ty = &cx.graph[x].ty;
+    ty.shape.rank() > 2 || ty.shape.rank() == 2 && ty.dtype == DType::U32
 }
 
 /// Swaps the batch axis and the first axis after it, which leads in a graph; a batch of features is
@@ -57,9 +66,9 @@ pub(super) fn swap_leading(
     cx: &mut ForwardContext<'_>,
     x: TensorId,
 ) -> Result<TensorId, GraphError> {
-    match cx.graph.shape(x).rank() {
-        0..=2 => Ok(x),
-        _ => cx.graph.apply(TransposeLeading, &[x]),
+    match leads(cx, x) {
+        true => cx.graph.apply(TransposeLeading, &[x]),
+        false => Ok(x),
     }
 }
 

@@ -188,6 +188,6 @@ impl<const N: usize> Layer for Conv<N> {
         a.optional("use_bias", &mut self.use_bias)?;
         a.weight("kernel", &mut self.kernel)?;
         a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)
     }
 }

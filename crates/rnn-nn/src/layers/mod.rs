@@ -43,6 +43,7 @@ mod embedding;
 mod extremum;
 mod gamma_beta;
 mod identity;
+mod inner_model;
 mod layer_normalization;
 mod margins;
 mod masking;
@@ -77,6 +78,8 @@ pub use dropout::{Dropout, SpatialDropout, SpatialDropout1D, SpatialDropout2D, S
 pub use embedding::Embedding;
 pub use extremum::{Extremum, Maximum, Minimum};
 pub use identity::{ActivityRegularization, Identity};
+pub use inner_model::InnerModel;
+pub(crate) use inner_model::is_model;
 pub use layer_normalization::LayerNormalization;
 pub use margins::{
     Cropping1D, Cropping2D, Cropping3D, Margins, PerEnd, ZeroPadding1D, ZeroPadding2D,

@@ -9,9 +9,13 @@ impl Architecture {
     /// Returns the model with initial weights, which `seed` decides.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open, and
-    /// with [`ConfigError::Layer`] if a layer does not fit its inputs.
+    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open or
+    /// something was left out ([`Architecture::unread`]), and with [`ConfigError::Layer`] if a layer
+    /// does not fit its inputs.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
+        if let Some(argument) = self.unread().next() {
+            return Err(ConfigError::structure(argument));
+        }
         self.assemble(Model::new(seed))
     }
 
@@ -19,7 +23,7 @@ impl Architecture {
     /// ones of a large recurrent layer takes minutes.
     ///
     /// # Errors
-    /// Fails as [`Architecture::model`].
+    /// Fails as [`Architecture::model`], but not if something was left out that only a training needs.
     pub fn blank_model(&self) -> Result<Model, ConfigError> {
         let mut model = self.assemble(Model::with_seed(None))?;
         model.parameters.values = vec![0.0; model.parameters.len];
@@ -109,15 +113,14 @@ fn input_spec(input: &Input) -> Result<InputSpec, ConfigError> {
         ))
     };
     let extents: Option<Vec<usize>> = input.batch_shape.iter().skip(1).copied().collect();
-    match (input.tokens, extents.ok_or_else(open)?) {
-        (false, extents) => Ok(InputSpec::Floats(extents)),
-        (true, extents) => match extents[..] {
-            [steps] => Ok(InputSpec::Tokens(steps)),
-            _ => Err(ConfigError::structure(format!(
-                "input {}, which goes into an Embedding, is of shape {}; supported: [None, T]",
-                input.name,
-                input.shown()
-            ))),
-        },
+    let extents = extents.ok_or_else(open)?;
+    match input.tokens {
+        true => Ok(InputSpec::Tokens(extents)),
+        false if extents.is_empty() => Err(ConfigError::structure(format!(
+            "input {} is of shape {}, which only an Embedding takes",
+            input.name,
+            input.shown()
+        ))),
+        false => Ok(InputSpec::Floats(extents)),
     }
 }

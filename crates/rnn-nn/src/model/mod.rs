@@ -161,7 +161,7 @@ impl Model {
             self.parameters.push((index, name), weight, self.seed);
         }
         let (name, path) = (name.to_owned(), vec![name.to_owned()]);
-        let node = LayerNode { name, path, layer, trainable, operation: false };
+        let node = LayerNode { name, path, layer, trainable, operation: false, unread: vec![] };
         self.architecture.layers.push(node);
         self.record(index, inputs)
     }
