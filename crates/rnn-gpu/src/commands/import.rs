@@ -1,5 +1,6 @@
 //! The command `rnn-gpu import`.
 
+use super::architecture::ArchitectureArg;
 use crate::process::host;
 use anyhow::{Result, ensure};
 use rnn_formats::check_names;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct ImportArgs {
     /// A .keras or .h5 file
     file: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     /// The folder to write [default: runs/NAME]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -34,7 +37,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let out = &args.out.clone().unwrap_or_else(named);
     check_names(out)?;
     check_untrained(out)?;
-    let SavedModel { file, .. } = SavedModel::open(&args.file, &host)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.architecture.of(&args.file), &host)?;
     let model = file.trained_model(None)?;
     print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, args.overwrite)?;
