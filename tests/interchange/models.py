@@ -221,8 +221,8 @@ def wrapped():
     masked = L.TimeDistributed(L.GRU(3, return_sequences=True))(
         L.Embedding(9, 4, mask_zero=True)(characters)
     )
-    means = L.TimeDistributed(L.GlobalAveragePooling1D())(masked)
-    yield "characters_masked", keras.Model(characters, L.Dense(2)(means))
+    last = L.TimeDistributed(L.LSTM(2))(masked)
+    yield "characters_masked", keras.Model(characters, L.Dense(2)(last))
     yield "single_token", stack((), L.Embedding(9, 4), L.Dense(2), dtype="int32")
 
 
