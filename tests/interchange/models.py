@@ -181,6 +181,11 @@ def functional():
 
     read = L.Bidirectional(L.LSTM(3, return_sequences=True, return_state=True))
     told = L.Bidirectional(L.LSTM(3), merge_mode="mul")
+    apart = L.Bidirectional(L.GRU(2, return_sequences=True, return_state=True), merge_mode=None)
+    yield "directions_apart", keras.Model(steps, list(apart(steps)))
+    yield "directions_last", keras.Model(
+        steps, L.Concatenate()(L.Bidirectional(L.LSTM(2), merge_mode=None)(L.Masking(0.0)(steps)))
+    )
     sequence, *states = read(steps)
     yield "directions", keras.Model(steps, [sequence, *states, told(steps, initial_state=states)])
     a, b = keras.Input((4, 3)), keras.Input((5, 3))
@@ -230,6 +235,45 @@ def nested():
     yield "nested_stacks", stack(
         (6,), embedding, L.LSTM(3, return_sequences=True), frozen, L.GRU(2), dtype="int32"
     )
+
+
+def wrapped():
+    """Models and layers that are applied to each step, and tokens of more axes than one."""
+    encoder = keras.Sequential(
+        [
+            L.Conv2D(2, 2, activation="relu"), L.BatchNormalization(), L.MaxPooling2D(),
+            L.Flatten(), L.Dense(3),
+        ],
+        name="encoder",
+    )
+    yield "frames", stack((4, 5, 6, 2), L.TimeDistributed(encoder), L.LSTM(3), L.Dense(1))
+    x = keras.Input((5, 2))
+    pooled = L.GlobalMaxPooling1D()(x)
+    deep = keras.Sequential([L.Bidirectional(L.GRU(2)), L.Dense(2, trainable=False)])
+    branches = keras.Model(x, L.Concatenate()([L.Dense(3)(deep(x)), pooled]), name="branches")
+    branches.trainable = False
+    twice = L.TimeDistributed(L.TimeDistributed(branches))
+    yield "frames_nested", stack((3, 2, 5, 2), twice, L.TimeDistributed(L.LSTM(2)), L.GRU(2))
+    yield "frames_layers", stack(
+        (3, 4, 2), L.TimeDistributed(L.BatchNormalization()),
+        L.TimeDistributed(L.RNN([L.LSTMCell(2), L.GRUCell(3)], return_sequences=True)),
+        L.TimeDistributed(L.Bidirectional(L.SimpleRNN(2), merge_mode="sum")),
+    )
+    sentence = stack(
+        (6,), L.Embedding(9, 4, mask_zero=True), L.Bidirectional(L.GRU(2)), dtype="int32"
+    )
+    yield "sentences", stack((3, 6), L.TimeDistributed(sentence), L.LSTM(3), dtype="int32")
+    words, characters = keras.Input((6,), dtype="int32"), keras.Input((6, 4), dtype="int32")
+    spelt = L.TimeDistributed(L.LSTM(3))(L.Embedding(9, 4)(characters))
+    told = L.Concatenate()([L.Embedding(9, 2, mask_zero=True)(words), spelt])
+    tags = L.Dense(3, "softmax")(L.Bidirectional(L.LSTM(2, return_sequences=True))(told))
+    yield "characters", keras.Model([words, characters], tags)
+    masked = L.TimeDistributed(L.GRU(3, return_sequences=True))(
+        L.Embedding(9, 4, mask_zero=True)(characters)
+    )
+    last = L.TimeDistributed(L.LSTM(2))(masked)
+    yield "characters_masked", keras.Model(characters, L.Dense(2)(last))
+    yield "single_token", stack((), L.Embedding(9, 4), L.Dense(2), dtype="int32")
 
 
 def masks():
@@ -305,7 +349,8 @@ def examples(model, random):
         shape = (4, *[n or 6 for n in tensor.shape[1:]])
         if tensor.dtype == "int32":
             x = random.integers(1, 9, shape)
-            x[0, -2:] = x[1, :2] = 0
+            if len(shape) > 1:
+                x[0, -2:] = x[1, :2] = 0
             yield x.astype("int32")
         else:
             x = random.normal(size=shape).astype("float32")
@@ -316,7 +361,8 @@ def examples(model, random):
 
 def write():
     random = np.random.default_rng(1)
-    for name, model in [*stacks(), *functional(), *attention(), *nested(), *masks(), *operations()]:
+    models = [stacks, functional, attention, nested, wrapped, masks, operations]
+    for name, model in [named for family in models for named in family()]:
         for variable in model.weights:
             value = random.normal(scale=0.5, size=variable.shape)
             positive = "variance" in variable.path

@@ -10,7 +10,7 @@ use common::expect_close;
 use rnn::HostTensor;
 use rnn::model_file::{self, ModelFile};
 use rnn::nn::{
-    Bidirectional, Dataset, Gru, InputSpec, Layer, Loss, Lstm, Model, Optimizer, Trainer,
+    Bidirectional, Dataset, Dialect, Gru, InputSpec, Layer, Loss, Lstm, Model, Optimizer, Trainer,
     TrainerState,
 };
 use rnn_cpu::CpuDevice;
@@ -18,7 +18,9 @@ use rnn_formats::keras::Format;
 use rnn_run::arrays::samples;
 use rnn_run::arrays::{Arrays, ElementKind};
 use rnn_run::run::RunFolder;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// The largest difference from Keras, relative to values above 1.
 const TOLERANCE: f32 = 1e-5;
@@ -79,7 +81,109 @@ fn expect_all(folder: &Path, check: impl Fn(&Path) -> Result<()>) -> usize {
 fn keras_files_predict_what_they_did_in_keras() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/predictions");
     let count = expect_all(Path::new(folder), |keras| check_predictions(keras).map(drop));
-    assert_eq!(count, 4);
+    assert_eq!(count, 6);
+}
+
+fn of_predictions(name: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/predictions");
+    Path::new(folder).join(name)
+}
+
+/// As `model.to_json()` and `model.save_weights()` wrote them; without Python.
+#[test]
+fn weights_alone_take_the_description_in_another_file() -> Result<()> {
+    for name in ["frames", "keras2"] {
+        let [weights, json, arrays] =
+            ["weights.h5", "json", "npz"].map(|end| of_predictions(&format!("{name}.{end}")));
+        let file = ModelFile::open_weights(&weights, &json, Arc::new(|_| {}))?;
+        let mut arrays = Arrays::open(&arrays, false)?;
+        let input = arrays.get(&["input_0"], ElementKind::Floats)?;
+        let want = arrays.get(&["output_0"], ElementKind::Floats)?;
+        expect_close(&predictions(&file, &[input])?[0], &want, TOLERANCE).context(name)?;
+        let alone = format!("{:#}", anyhow::Error::from(ModelFile::open(&weights).err().unwrap()));
+        ensure!(alone.contains("weights alone"), "{alone}");
+    }
+    Ok(())
+}
+
+/// Optimizers, initializers and regularizers that are not known.
+#[test]
+fn what_only_training_needs_stops_no_prediction() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("odd.keras");
+    let tokens = Arrays::open(&of_predictions("words.npz"), false)?;
+    let written = |optimizer: Value, loss: Value, regularizer: Value| -> Result<_> {
+        let mut keras = rnn_formats::keras::read(&of_predictions("words.keras"))?;
+        let compile = keras.compile.as_mut().context("it was compiled")?;
+        (compile["optimizer"], compile["loss"]) = (optimizer, loss);
+        let config = keras.config.as_mut().context("a description")?;
+        let dense = &mut config["config"]["layers"][3]["config"];
+        dense["kernel_initializer"] = json!({"class_name": "Mine", "config": {"a": 1}});
+        dense["kernel_regularizer"] = regularizer;
+        keras.write(&path)?;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let lines = told.clone();
+        let tell = move |line: &str| lines.lock().unwrap().push(line.to_owned());
+        let file = ModelFile::open_with(&path, Arc::new(tell))?;
+        let told = told.lock().unwrap().join("\n");
+        Ok((file, told))
+    };
+    let mut arrays = tokens;
+    let input = arrays.get(&["input_0"], ElementKind::Whole)?;
+    let want = arrays.get(&["output_0"], ElementKind::Floats)?;
+    let named = |class: &str| json!({"class_name": class, "config": {"learning_rate": 0.5}});
+    let loss = json!("binary_crossentropy");
+
+    let (file, told) =
+        written(named("Prodigy"), loss.clone(), json!({"class_name": "Odd", "config": {}}))?;
+    expect_close(&predictions(&file, std::slice::from_ref(&input))?[0], &want, TOLERANCE)?;
+    ensure!(told.contains("Prodigy") && told.contains("Odd") && told.contains("Mine"), "{told}");
+    let compile = file.compile.as_ref().context("its loss is known")?;
+    ensure!(compile.optimizer == Optimizer::adam() && file.optimizer.is_none());
+    let refused = format!("{}", file.check_trainable().unwrap_err());
+    ensure!(refused.contains("kernel_regularizer") && refused.contains("predict"), "{refused}");
+
+    let (file, told) = written(named("Custom>SGD"), json!("my_loss"), Value::Null)?;
+    ensure!(file.compile.is_none() && told.contains("my_loss"), "{told}");
+    ensure!(file.optimizer.context("it is known")?.class() == "SGD");
+    let (file, _) = written(named("Addons>AdamW"), loss, Value::Null)?;
+    // The weights are there, whatever they began as.
+    file.check_trainable()?;
+    let plain = Optimizer::from_json(&named("AdamW"), Dialect::Keras3)?;
+    ensure!(file.compile.context("all is known")?.optimizer == plain);
+    Ok(())
+}
+
+#[test]
+fn models_of_other_programs_are_named_with_what_to_do() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let keras1 = folder.path().join("keras1.h5");
+    let mut old = rnn_formats::keras::read(&of_predictions("keras2.h5"))?;
+    old.version = Some("1.2.2".into());
+    old.write(&keras1)?;
+    std::fs::create_dir(folder.path().join("saved"))?;
+    for (name, text, says) in [
+        ("saved/saved_model.pb", "", "SavedModel"),
+        ("model.pth", "", "torch.onnx.export"),
+        ("weights.ckpt.index", "", "checkpoint of TensorFlow"),
+        ("model.tflite", "", "TensorFlow Lite"),
+        ("model.yaml", "", "to_json"),
+        (
+            "model.json",
+            r#"{"format": "layers-model", "modelTopology": {}}"#,
+            "tensorflowjs_converter",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        let message = format!("{:#}", anyhow::Error::from(ModelFile::open(&path).err().unwrap()));
+        ensure!(message.contains(says), "{name}: {message}");
+    }
+    for (path, says) in [(folder.path().join("saved"), "model.save"), (keras1, "Keras 1")] {
+        let message = format!("{:#}", anyhow::Error::from(ModelFile::open(&path).err().unwrap()));
+        ensure!(message.contains(says), "{message}");
+    }
+    Ok(())
 }
 
 /// A matrix of gates side by side as cuDNN keeps it, by which the usual layers have each gate's
@@ -215,7 +319,7 @@ fn keras_and_we_go_on_with_each_others_training() {
     if python::run(test, "training.py", &[folder.path()]).is_none() {
         return;
     }
-    assert_eq!(expect_all(folder.path(), go_on), 40);
+    assert_eq!(expect_all(folder.path(), go_on), 42);
     let checked = python::run(test, "training.py", &[folder.path(), Path::new("check")]);
     println!("{}", checked.expect("it ran before"));
 }

@@ -39,7 +39,7 @@ fn argument(model: &Value, layer: usize, name: &str) -> Value {
 fn stacks_with_arguments_of_all_kinds_come_back() {
     let l2 = Penalty { l1: 0.0, l2: 0.01 };
     let texts = stack(
-        InputSpec::Tokens(20),
+        InputSpec::tokens([20]),
         vec![
             Box::new(Embedding::new(50, 8).mask_zero().embeddings_regularizer(l2.clone())),
             Box::new(SpatialDropout1D::new(0.1)),

@@ -1,5 +1,6 @@
 //! The command `rnn-gpu evaluate`.
 
+use super::architecture::ArchitectureArg;
 use super::columns::ColumnArgs;
 use crate::process::{Process, host, open_device, warn_of};
 use anyhow::Result;
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 pub struct EvaluateArgs {
     /// The folder that `train` wrote, .keras, .h5 or .onnx
     run: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
     /// and y; or a .csv
     #[arg(long)]
@@ -53,8 +56,9 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
         return Ok(());
     };
     let columns = args.columns.choice();
+    let model = args.architecture.of(&args.run);
     let data = (&*data, args.stream, &columns);
-    let results = fit::evaluate(&args.run, data, args.fit.as_deref(), &*device, &host())?;
+    let results = fit::evaluate(&model, data, args.fit.as_deref(), &*device, &host())?;
     println!("{}", describe(Split::Test, &results.metrics, results.metric_sums));
     warn_of(&results.rows);
     Ok(())

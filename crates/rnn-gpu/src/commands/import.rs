@@ -1,5 +1,6 @@
 //! The command `rnn-gpu import`.
 
+use super::architecture::ArchitectureArg;
 use crate::process::host;
 use anyhow::{Result, ensure};
 use rnn_formats::check_names;
@@ -17,6 +18,8 @@ pub struct ImportArgs {
     /// or of `export`
     #[arg(long)]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     /// The folder to write [default: runs/NAME]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -38,7 +41,8 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let out = &args.out.clone().unwrap_or_else(named);
     check_names(out)?;
     check_untrained(out)?;
-    let SavedModel { mut file, .. } = SavedModel::open(&args.file, &host)?;
+    let model = args.architecture.of(&args.file);
+    let SavedModel { mut file, .. } = SavedModel::open(&model, &host)?;
     if let Some(weights) = &args.weights {
         file = file.with_weights(weights)?;
     }

@@ -1,6 +1,7 @@
 //! The commands: their arguments, and the functions that carry them out.
 
-pub mod bench;
+pub mod architecture;
+mod bench;
 pub mod checkpoints;
 mod columns;
 pub mod compare;

@@ -14,7 +14,7 @@ use rnn_run::config::{BuiltinTask, Config, MAX_BATCH, Task};
 use rnn_run::distributed;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::fit::{self, FitArgs};
-use rnn_run::run::RunFolder;
+use rnn_run::run::{ModelPath, RunFolder};
 use rnn_run::source::{DatasetSource, Fetch};
 use rnn_run::train::{self, Progress, TrainOptions};
 use rnn_run::world::World;
@@ -91,6 +91,10 @@ pub struct TrainArgs {
     /// it begins
     #[arg(long, requires = "data", conflicts_with_all = TUTORIAL, help_heading = OWN_MODEL)]
     model: Option<PathBuf>,
+    /// The model of a file of weights alone, such as .weights.h5: the JSON of Keras's
+    /// model.to_json(), or a .keras, .h5 or model.toml
+    #[arg(long, requires = "model", value_name = "model.json", help_heading = OWN_MODEL)]
+    architecture: Option<PathBuf>,
     /// The settings of the training: loss, optimizer, validation, early stopping
     /// (`rnn-gpu new fit.toml` writes an example)
     #[arg(long, requires = "model", value_name = "fit.toml", help_heading = OWN_MODEL)]
@@ -137,9 +141,10 @@ pub struct TrainArgs {
 }
 
 /// The arguments that are decided when a run begins, and that resuming takes from it.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 19] = [
     "experiment",
     "model",
+    "architecture",
     "fit",
     "stream",
     "target",
@@ -274,7 +279,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
         let out = args.out.unwrap_or(named);
         let asked = FitArgs {
-            model,
+            model: ModelPath { path: model, architecture: args.architecture },
             data: args.data.context("--model takes --data")?,
             columns: args.columns.choice(),
             stream: args.stream,

@@ -175,7 +175,7 @@ fn hold(layer: Lstm) -> Lstm {
 /// Ten steps of a small model from Keras's weights on Keras's batches: every loss within 1e-4.
 pub fn ten_training_losses(golden: &Golden) {
     let size = |name| golden.number(name) as usize;
-    let model = Model::sequential(InputSpec::Tokens(12), 0)
+    let model = Model::sequential(InputSpec::tokens([12]), 0)
         .add(Embedding::new(size("vocabulary"), size("dim")))
         .expect("it fits");
     let lstm = golden.args["layer"] == "lstm";

@@ -185,7 +185,7 @@ fn vocabulary(run: &Path) -> bool {
 
 fn small_trainer() -> Trainer {
     let model = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(3), 1)
+        Model::sequential(InputSpec::tokens([3]), 1)
             .add(Embedding::new(5, 2))?
             .add(SimpleRnn::new(2))?
             .add(Dense::new(1, Activation::Sigmoid))

@@ -228,6 +228,21 @@ fn stacks() -> Vec<(String, Model)> {
     add("einsum_dense_heads", &[4, 3], "EinsumDense", equation);
     let layer = json!({"class_name": "Permute", "config": {"dims": [2, 1]}});
     add("time_distributed_permute", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
+    let described = |class: &str, config: Value| json!({"class_name": class, "config": config});
+    let inner = json!({"name": "inner", "layers": [
+        described("Conv1D", json!({"name": "conv", "filters": 2, "kernel_size": 2})),
+        described("BatchNormalization", json!({"name": "normal"})),
+        described("GRU", json!({"name": "scan", "units": 3})),
+    ]});
+    let layer = described("Sequential", inner);
+    add("time_distributed_model", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
+    let embedding = json!({"name": "words", "input_dim": VOCABULARY, "output_dim": 3});
+    let inner = json!({"name": "inner", "layers": [
+        described("Embedding", embedding),
+        described("LSTM", json!({"name": "scan", "units": 2})),
+    ]});
+    let sentences = [("TimeDistributed", json!({"layer": described("Sequential", inner)}))];
+    all.push(("sentences".into(), stack(&[3, 5], &sentences)));
     let text = [
         ("Embedding", json!({"input_dim": VOCABULARY, "output_dim": 3})),
         ("Conv1D", json!({"filters": 4, "kernel_size": 3, "activation": "relu"})),
@@ -242,7 +257,7 @@ fn stacks() -> Vec<(String, Model)> {
 /// States handed on, branches, layers that are applied twice, several inputs and outputs.
 fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let mut encoder = Model::new(1);
-    let from = encoder.input(InputSpec::Tokens(5));
+    let from = encoder.input(InputSpec::tokens([5]));
     let to = encoder.input(InputSpec::floats([4, 3]));
     let words = encoder.apply(Embedding::new(VOCABULARY as usize, 2), &[from])?;
     let end = encoder.call(Lstm::new(4).return_state(), &[words])?;
@@ -304,7 +319,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
 
     // Outputs of one layer, one that is listed twice, and the inputs themselves.
     let mut ends = Model::new(2);
-    let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::Tokens(3)));
+    let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::tokens([3])));
     let states = ends.call(Lstm::new(3).return_sequences().return_state(), &[x])?;
     let looked_up = ends.apply(Embedding::new(VOCABULARY as usize, 2), &[words])?;
     let outputs = [&states[..], &[states[1], x, words, looked_up]].concat();
@@ -340,9 +355,11 @@ fn write_case(folder: &Path, name: &str, mut model: Model, rng: &mut Rng) {
     let mut inputs = Vec::new();
     for (input, spec, _) in model.inputs() {
         let tensor = match spec {
-            InputSpec::Tokens(steps) => {
-                let tokens = (0..BATCH * steps).map(|_| rng.below(VOCABULARY)).collect();
-                HostTensor::from_u32([BATCH, *steps], tokens).unwrap()
+            InputSpec::Tokens(dims) => {
+                let shape = [&[BATCH], &dims[..]].concat();
+                let count = shape.iter().product::<usize>();
+                let tokens = (0..count).map(|_| rng.below(VOCABULARY)).collect();
+                HostTensor::from_u32(shape, tokens).unwrap()
             }
             InputSpec::Floats(dims) => floats(&[&[BATCH], &dims[..]].concat(), rng, [-1.0, 1.0]),
         };

@@ -39,6 +39,17 @@ pub(crate) struct LayerNode {
     pub layer: Arc<dyn Layer>,
     /// True if gradients change its weights, false if they stay as they are.
     pub trainable: bool,
+    /// What only a training needs of its description and is not supported.
+    pub unread: Vec<Unread>,
+}
+
+/// An argument of a layer that is not supported and that inference does not need.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread {
+    /// True if it only matters before weights are set, false if in any training.
+    pub initial: bool,
+    /// The message, with the layer.
+    pub message: String,
 }
 
 /// A call of a layer on tensors.
@@ -104,6 +115,21 @@ impl Architecture {
     /// added or described.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
+    }
+
+    /// Iterates over the arguments of layers that were left out of the description because they are
+    /// not supported and only matter in training: initializers, regularizers and constraints. Each is
+    /// a message with the layer.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        self.unread_in_training(false)
+    }
+
+    /// Iterates over those of [`Self::unread`] that a training needs; it does not need initializers
+    /// if the model `has_weights`.
+    pub fn unread_in_training(&self, has_weights: bool) -> impl Iterator<Item = &str> {
+        let all = self.layers.iter().flat_map(|layer| &layer.unread);
+        all.filter(move |unread| !unread.initial || !has_weights)
+            .map(|unread| unread.message.as_str())
     }
 
     /// Iterates over the paths of the layers, in the order of [`Self::layers`]. A path has the

@@ -30,6 +30,18 @@ impl Compile {
         dialect: Dialect,
     ) -> Result<Self, ConfigError> {
         let optimizer = Self::optimizer_in(value, dialect)?.unwrap_or_else(Optimizer::adam);
+        Self::of_losses(value, outputs, (optimizer, dialect))
+    }
+
+    /// Reads the losses alone, as [`Compile::from_json`] does, for an optimizer that is given.
+    ///
+    /// # Errors
+    /// Fails as [`Compile::from_json`] for the losses and their weights.
+    pub fn of_losses(
+        value: &Value,
+        outputs: &[impl AsRef<str>],
+        (optimizer, dialect): (Optimizer, Dialect),
+    ) -> Result<Self, ConfigError> {
         let loss = |value: &Value| Loss::from_json(value, dialect);
         let losses = each(value.get("loss"), outputs, "loss", loss)?;
         let weight = |value: &Value| {
@@ -134,6 +146,7 @@ impl Optimizer {
     pub fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let odd = || ConfigError::structure(format!("{} is no optimizer", shown(value)));
         let (class, config) = class_and_config(value).ok_or_else(odd)?;
+        let class = without_package(class);
         let all = Self::all();
         // A suffix tells apart the implementations of one version of Keras.
         let found = all.iter().find(|(name, _)| same_name(name, class.trim_end_matches("V2")));
@@ -158,6 +171,12 @@ impl Optimizer {
         self.clone().arguments(&mut arguments)?;
         Ok(object("keras.optimizers", self.class(), arguments.finish()?.into()))
     }
+}
+
+/// The name of a class without that of the package under which it was registered, as in
+/// `Custom>Adam` and `Addons>AdamW` (keras/src/saving/object_registration.py).
+fn without_package(class: &str) -> &str {
+    class.rsplit('>').next().unwrap_or(class)
 }
 
 /// Names that Keras accepts for a loss, its class first.
@@ -253,6 +272,7 @@ impl Loss {
             supported: all.iter().map(|(names, _)| names[0]).collect::<Vec<_>>().join(", "),
         };
         let (class, mut config) = class_and_config(value).ok_or_else(unknown)?;
+        let class = without_package(class);
         let named = |(names, _): &&(&[&str], Self)| names.iter().any(|n| same_name(n, class));
         let (names, mut loss) = *all.iter().find(named).ok_or_else(unknown)?;
         // One number of them all, whatever it is called.

@@ -28,9 +28,9 @@ impl LayerNode {
         let mut layer = blank(&owner, class, config)?;
         let mut arguments = Arguments::given(owner, config, dialect);
         arguments.ignored(&INPUT_ARGUMENTS);
-        let trainable = arguments.with_common(|a| layer.arguments(a))?;
+        let (trainable, unread) = arguments.with_common(|a| layer.arguments(a))?;
         let layer = Arc::from(layer);
-        Ok(Self { path: vec![name.clone()], name, layer, trainable })
+        Ok(Self { path: vec![name.clone()], name, layer, trainable, unread })
     }
 
     /// Returns Keras 3's description of the layer, `{"class_name": .., "config": {..}}`, for the

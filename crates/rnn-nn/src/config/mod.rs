@@ -16,6 +16,7 @@ mod operation;
 mod read;
 mod registry;
 mod schedule;
+mod tokens;
 mod write;
 
 pub use compile::Compile;
@@ -26,8 +27,32 @@ use crate::architecture::Architecture;
 use crate::layer::{Dialect, Reader};
 use crate::naming::unique_name;
 use masks::named_like_operations;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use tokens::find_tokens;
+
+/// Reads the model within a layer, of Keras's class `class`, from the `config` of its description.
+/// Models within it stay layers of their own.
+pub(crate) fn inner_from_json(
+    class: &str,
+    config: &Value,
+    dialect: Dialect,
+) -> Result<Architecture, ConfigError> {
+    let value = json!({"class_name": class, "config": config});
+    let mut architecture = read::described(&value, dialect, read::Models::Layers)?;
+    find_tokens(&mut architecture)?;
+    Ok(architecture)
+}
+
+/// The inverse of [`inner_from_json`].
+pub(crate) fn inner_to_json(
+    class: &str,
+    name: &str,
+    of: &Architecture,
+    reader: Reader,
+) -> Result<Map<String, Value>, ConfigError> {
+    write::inner(class, name, of, reader)
+}
 
 impl Architecture {
     /// Reads a model from Keras's JSON, `{"class_name": "Sequential" or "Functional", "config":

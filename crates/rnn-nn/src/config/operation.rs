@@ -108,7 +108,7 @@ pub(super) fn read(
     }
     arguments.finish()?;
     let path = vec![name.clone()];
-    Ok(LayerNode { path, name, layer: Arc::from(layer), trainable: true })
+    Ok(LayerNode { path, name, layer: Arc::from(layer), trainable: true, unread: vec![] })
 }
 
 /// Describes an operation; what it is called on is among its arguments.

@@ -4,10 +4,12 @@ use super::keywords::{SWITCHES, TENSORS, masked_tensor, with_switches};
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
 use super::operation::{is_operation, of_values, tensors as operation_tensors};
+use super::tokens::find_tokens;
 use super::{foreign, limits};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::layer::{Dialect, INPUT_ARGUMENTS, shown};
+use crate::layers::is_model;
 use crate::naming::unique_name;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -19,13 +21,30 @@ pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architectu
     Ok(architecture)
 }
 
+/// What becomes of models within a model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Models {
+    /// Their layers become layers of the model around them.
+    Opened,
+    /// They are layers.
+    Layers,
+}
+
 /// A model, or one within another.
 pub(super) fn model(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
+    described(value, dialect, Models::Opened)
+}
+
+pub(super) fn described(
+    value: &Value,
+    dialect: Dialect,
+    models: Models,
+) -> Result<Architecture, ConfigError> {
     let class = value.get("class_name").and_then(Value::as_str);
     let config = value.get("config").unwrap_or(&Value::Null);
     let architecture = match class {
-        Some("Sequential") => sequential(value, config, dialect),
-        Some("Functional" | "Model") => functional(config, dialect),
+        Some("Sequential") => sequential(value, config, (dialect, models)),
+        Some("Functional" | "Model") => functional(config, (dialect, models)),
         Some(class) => Err(ConfigError::Class {
             owner: "the model".into(),
             class: class.into(),
@@ -63,7 +82,7 @@ fn extents(shape: &Value) -> Option<Vec<Option<usize>>> {
 
 fn input(name: &str, config: &Value) -> Result<Input, ConfigError> {
     let missing = || ConfigError::structure(format!("input {name} has no batch_shape"));
-    let batch_shape = batch_shape(config).filter(|shape| shape.len() > 1).ok_or_else(missing)?;
+    let batch_shape = batch_shape(config).filter(|shape| !shape.is_empty()).ok_or_else(missing)?;
     Ok(Input { name: name.to_owned(), batch_shape, tokens: false })
 }
 
@@ -79,7 +98,7 @@ fn is_input(layer: &Value) -> bool {
 fn sequential(
     model: &Value,
     config: &Value,
-    dialect: Dialect,
+    (dialect, models): (Dialect, Models),
 ) -> Result<Architecture, ConfigError> {
     // Keras before 2.2.3 has no object around the list of layers.
     let layers = match config.as_array() {
@@ -96,7 +115,9 @@ fn sequential(
             || model.get("build_config").and_then(|config| config.get("input_shape")?.into());
         let built = || config.get("build_input_shape").or_else(later).and_then(extents);
         let shape = batch_shape(own).or_else(built);
-        let shape = shape.filter(|shape| shape.len() > 1);
+        // A model within a layer is fed what the layer around it is.
+        let within = || (models == Models::Layers).then(|| vec![None; 2]);
+        let shape = shape.filter(|shape| shape.len() > 1).or_else(within);
         let unknown = || {
             ConfigError::structure(
                 "the model does not say what it is fed: give its first layer an input shape",
@@ -112,7 +133,9 @@ fn sequential(
     let mut last = TensorRef::Input(0);
     let mut calls = Vec::new();
     for (name, value) in described {
-        if let Some(nested) = Nested::read(&name, value, dialect, &mut layers)? {
+        if models == Models::Opened
+            && let Some(nested) = Nested::read(&name, value, dialect, &mut layers)?
+        {
             let outputs = nested.call(&[last], &mut calls)?;
             let several = || ConfigError::structure(format!("{name} has several outputs"));
             last = <[TensorRef; 1]>::try_from(outputs).map_err(|_| several())?[0];
@@ -166,7 +189,10 @@ struct Node {
     masks: Vec<(usize, History)>,
 }
 
-fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
+fn functional(
+    config: &Value,
+    (dialect, models): (Dialect, Models),
+) -> Result<Architecture, ConfigError> {
     let described = with_operations(field(config, "layers", "the model")?)?;
     let mut inputs = Vec::new();
     let mut layers: Vec<LayerNode> = Vec::new();
@@ -211,7 +237,11 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
                 continue;
             }
         }
-        let part = match Nested::read(name, layer, dialect, &mut layers)? {
+        let nested = match models {
+            Models::Opened => Nested::read(name, layer, dialect, &mut layers)?,
+            Models::Layers => None,
+        };
+        let part = match nested {
             Some(nested) => Part::Model(nested),
             None => {
                 let calls = field(layer, "inbound_nodes", &format!("layer {name}"))?;
@@ -240,9 +270,12 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     // output_layers alone (keras/src/models/functional.py, get_tensor).
     let starts: Vec<usize> = parts
         .iter()
-        .map(|(name, part)| match part {
-            Part::Model(_) if dialect != Dialect::Keras3 => usize::from(!from_zero.contains(name)),
-            _ => 0,
+        .map(|(name, part)| {
+            let model = match part {
+                Part::Model(_) => true,
+                Part::Layer(layer) => is_model(layers[*layer].layer.class()),
+            };
+            usize::from(model && dialect != Dialect::Keras3 && !from_zero.contains(name))
         })
         .collect();
     if dialect == Dialect::Keras3 {
@@ -417,21 +450,4 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
         true => Err(ConfigError::Structure(format!("layer {layer} is called without a tensor"))),
         false => Ok(Node { inputs, masks }),
     }
-}
-
-/// Inputs that an Embedding looks up hold tokens, whatever their dtype.
-fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
-    for (index, input) in architecture.inputs.iter_mut().enumerate() {
-        let source = TensorRef::Input(index);
-        let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));
-        let layer = |call: &&Call| &architecture.layers[call.layer].layer;
-        input.tokens = users().any(|call| layer(&call).vocabulary().is_some());
-        if let Some(other) = users().find(|call| input.tokens && !layer(call).takes_tokens()) {
-            return Err(ConfigError::structure(format!(
-                "input {} goes into an Embedding and into {}; supported: inputs of tokens alone",
-                input.name, architecture.layers[other.layer].name
-            )));
-        }
-    }
-    Ok(())
 }

@@ -7,9 +7,28 @@ use crate::layer::{Reader, object};
 use serde_json::{Map, Value, json};
 
 pub(super) fn architecture(of: &Architecture, reader: Reader) -> Result<Value, ConfigError> {
+    described(of, of.is_stack(), reader)
+}
+
+/// The `config` of a model within a layer.
+pub(super) fn inner(
+    class: &str,
+    name: &str,
+    of: &Architecture,
+    reader: Reader,
+) -> Result<Map<String, Value>, ConfigError> {
+    let mut config = match described(of, class == "Sequential", reader)?["config"].take() {
+        Value::Object(config) => config,
+        _ => Map::new(),
+    };
+    config.insert("name".into(), json!(name));
+    Ok(config)
+}
+
+fn described(of: &Architecture, stack: bool, reader: Reader) -> Result<Value, ConfigError> {
     let layers =
         of.layers.iter().map(|layer| layer.write(reader)).collect::<Result<Vec<_>, _>>()?;
-    match of.is_stack() {
+    match stack {
         true => {
             let input = object("keras.layers", "InputLayer", input_config(&of.inputs[0]));
             let layers: Vec<Value> = [vec![input], layers].concat();

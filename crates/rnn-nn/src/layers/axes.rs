@@ -4,6 +4,7 @@
 use super::permute::{inverse, permuted};
 use crate::ConfigError;
 use crate::layer::{Argument, Arguments, Dialect, ForwardContext, Reader, Value};
+use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Concat, Slice, TransposeLeading};
 use serde_json::json;
@@ -175,9 +176,16 @@ impl Gathered {
 pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
     match cx.graph.shape(x).dims() {
         [] | [_] => vec![],
-        [_, features] => vec![*features],
+        [_, features] if !leads(cx, x) => vec![*features],
         axes => [&axes[..1], &axes[2..]].concat(),
     }
+}
+
+/// Whether the first axis of an example stands in front of the batch: that of tokens `[T, B]` does,
+/// that of features `[B, F]` does not.
+fn leads(cx: &ForwardContext<'_>, x: TensorId) -> bool {
+    let ty = &cx.graph[x].ty;
+    ty.shape.rank() > 2 || ty.shape.rank() == 2 && ty.dtype == DType::U32
 }
 
 /// Swaps the batch axis and the first axis after it, which leads in a graph; a batch of features is
@@ -186,9 +194,9 @@ pub(super) fn swap_leading(
     cx: &mut ForwardContext<'_>,
     x: TensorId,
 ) -> Result<TensorId, GraphError> {
-    match cx.graph.shape(x).rank() {
-        0..=2 => Ok(x),
-        _ => cx.graph.apply(TransposeLeading, &[x]),
+    match leads(cx, x) {
+        true => cx.graph.apply(TransposeLeading, &[x]),
+        false => Ok(x),
     }
 }
 

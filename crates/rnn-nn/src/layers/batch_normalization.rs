@@ -282,8 +282,8 @@ impl Layer for BatchNormalization {
         a.ours("zero_debiased", &mut self.debiased)?;
         a.number("momentum", &mut self.momentum, Numbers::Fraction)?;
         a.number("epsilon", &mut self.epsilon, Numbers::NotNegative)?;
-        a.optional("moving_mean_initializer", &mut self.moving_mean)?;
-        a.optional("moving_variance_initializer", &mut self.moving_variance)?;
+        a.in_training("moving_mean_initializer", &mut self.moving_mean)?;
+        a.in_training("moving_variance_initializer", &mut self.moving_variance)?;
         a.ignored(&["fused", "renorm_momentum"]);
         self.affine.arguments_of_one_axis(a)
     }

@@ -97,7 +97,7 @@ impl<const N: usize> Convolution<N> {
             a.weight(name, kernel)?;
         }
         a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)
     }
 }
 

@@ -266,7 +266,7 @@ impl Layer for EinsumDense {
         a.optional("bias_axes", &mut self.bias_axes)?;
         a.weight("kernel", &mut self.kernel)?;
         a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)
     }
 }
 

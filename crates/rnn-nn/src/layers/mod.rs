@@ -48,6 +48,7 @@ mod extremum;
 mod gamma_beta;
 mod group_normalization;
 mod identity;
+mod inner_model;
 mod layer_normalization;
 mod margins;
 mod masking;
@@ -89,6 +90,8 @@ pub use embedding::Embedding;
 pub use extremum::{Extremum, Maximum, Minimum};
 pub use group_normalization::GroupNormalization;
 pub use identity::{ActivityRegularization, Identity};
+pub use inner_model::InnerModel;
+pub(crate) use inner_model::is_model;
 pub use layer_normalization::LayerNormalization;
 pub use margins::{
     Cropping1D, Cropping2D, Cropping3D, Margins, PerEnd, ZeroPadding1D, ZeroPadding2D,

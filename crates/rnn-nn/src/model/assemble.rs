@@ -10,9 +10,25 @@ impl Architecture {
     /// asked for, so that a model whose weights are set costs none of it.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open, and
-    /// with [`ConfigError::Layer`] if a layer does not fit its inputs.
+    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open or
+    /// something was left out ([`Architecture::unread`]), and with [`ConfigError::Layer`] if a layer
+    /// does not fit its inputs.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
+        if let Some(argument) = self.unread().next() {
+            return Err(ConfigError::structure(argument));
+        }
+        self.assemble(seed)
+    }
+
+    /// Returns the model for weights that are set afterwards.
+    ///
+    /// # Errors
+    /// Fails as [`Architecture::model`], but not if something was left out that only a training needs.
+    pub fn blank_model(&self) -> Result<Model, ConfigError> {
+        self.assemble(0)
+    }
+
+    fn assemble(&self, seed: u64) -> Result<Model, ConfigError> {
         let mut model = Model::new(seed);
         for input in &self.inputs {
             model.named_input(&input.name, input_spec(input)?);
@@ -45,7 +61,7 @@ impl Architecture {
     /// # Errors
     /// Fails as [`Architecture::model`].
     pub fn count_params(&self) -> Result<usize, ConfigError> {
-        Ok(self.model(0)?.count_params())
+        Ok(self.assemble(0)?.count_params())
     }
 
     /// Returns the table of [`Model::summary`], with None for open extents and for all extents that
@@ -73,7 +89,7 @@ impl Architecture {
 
     /// An extent for the open axes, and the model with it and with its double.
     fn in_two_sizes(&self) -> Result<(usize, (Model, Model)), ConfigError> {
-        let sized = |n| self.clone().with_open_extents(n).model(0);
+        let sized = |n| self.clone().with_open_extents(n).assemble(0);
         let both = |n| Ok((n, (sized(n)?, sized(2 * n)?)));
         let mut found = both(SOME_EXTENTS[0]);
         for extent in &SOME_EXTENTS[1..] {
@@ -96,15 +112,14 @@ fn input_spec(input: &Input) -> Result<InputSpec, ConfigError> {
         ))
     };
     let extents: Option<Vec<usize>> = input.batch_shape.iter().skip(1).copied().collect();
-    match (input.tokens, extents.ok_or_else(open)?) {
-        (false, extents) => Ok(InputSpec::Floats(extents)),
-        (true, extents) => match extents[..] {
-            [steps] => Ok(InputSpec::Tokens(steps)),
-            _ => Err(ConfigError::structure(format!(
-                "input {}, which goes into an Embedding, is of shape {}; supported: [None, T]",
-                input.name,
-                input.shown()
-            ))),
-        },
+    let extents = extents.ok_or_else(open)?;
+    match input.tokens {
+        true => Ok(InputSpec::Tokens(extents)),
+        false if extents.is_empty() => Err(ConfigError::structure(format!(
+            "input {} is of shape {}, which only an Embedding takes",
+            input.name,
+            input.shown()
+        ))),
+        false => Ok(InputSpec::Floats(extents)),
     }
 }

@@ -11,7 +11,7 @@ use rnn_ops::TransposeLeading;
 pub(crate) struct ForwardPass {
     /// The outputs, batch-major.
     pub outputs: Vec<TensorId>,
-    /// The mask that arrives at each output, u32 `[T, B]`.
+    /// The mask that arrives at each output, u32 `[T, B]`, where T counts all axes that are masked.
     pub masks: Vec<Option<TensorId>>,
     /// The weights, in the order of [`Model::weight_ranges`].
     pub weights: Vec<TensorId>,
@@ -35,6 +35,19 @@ impl Values {
             TensorRef::Output { call, index } => self.calls.get(call)?.get(index).copied(),
         }
     }
+}
+
+/// The mask of an output as `[T, B]`. One of tokens within steps, `[T, B, N]`, masks N losses of each,
+/// which follow each other.
+fn of_steps(graph: &mut Graph, mask: TensorId) -> Result<TensorId, GraphError> {
+    let [steps, batch, within @ ..] = graph.shape(mask).dims() else { return Ok(mask) };
+    if within.is_empty() {
+        return Ok(mask);
+    }
+    let rows = [*batch, steps * within.iter().product::<usize>()];
+    let by_example = graph.apply(TransposeLeading, &[mask])?;
+    let rows = graph.reshape(by_example, rows)?;
+    graph.apply(TransposeLeading, &[rows])
 }
 
 impl Model {
@@ -120,7 +133,8 @@ impl Model {
         let (mut outputs, mut masks) = (Vec::new(), Vec::new());
         for &end in ends {
             let Some(value) = values.get(end) else { continue };
-            masks.push(value.mask.filter(|_| !missing.at_output(end)));
+            let mask = value.mask.filter(|_| !missing.at_output(end));
+            masks.push(mask.map(|mask| of_steps(graph, mask)).transpose()?);
             // Tokens, [T] without the batch, lead as sequences do.
             let leads = match end {
                 TensorRef::Input(input) => self.inputs.get(input).is_some_and(InputSpec::leads),

@@ -157,7 +157,7 @@ impl Model {
             self.parameters.push((index, name), weight);
         }
         let (name, path) = (name.to_owned(), vec![name.to_owned()]);
-        let node = LayerNode { name, path, layer, trainable };
+        let node = LayerNode { name, path, layer, trainable, unread: vec![] };
         self.architecture.layers.push(node);
         self.record(index, inputs)
     }

@@ -140,7 +140,7 @@ impl BuiltinTask {
             DatasetSource::Movies(movies) => {
                 InputSpec::floats([self.length, movies.size, movies.size, 1])
             }
-            _ => InputSpec::Tokens(self.length),
+            _ => InputSpec::tokens([self.length]),
         };
         Ok(self.experiment.model(input, self.preset, seed)?)
     }

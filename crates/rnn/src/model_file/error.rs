@@ -26,6 +26,14 @@ pub enum ModelFileError {
     /// The name of the file ends in none of `.keras`, `.h5`, `.hdf5`, `.onnx`, `.json` and `.toml`.
     #[error("not a model: supported are the folder of a run, .keras, .h5, .onnx, .json and .toml")]
     Unknown,
+    /// It is a model of another program, or of a Keras whose files are not read.
+    #[error("it is {what}: {instead}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
     /// A Keras file holds weights, but no description of the model.
     #[error("it holds weights alone; save the whole model with Keras: model.save(\"model.keras\")")]
     WeightsAlone,
@@ -66,6 +74,10 @@ pub enum ModelFileError {
     /// The file describes the model without weights, and the operation needs them.
     #[error("the model is a description without weights")]
     NoWeights,
+    /// A layer has an initializer, a regularizer or a constraint that is not supported. The text says
+    /// which.
+    #[error("the model can predict, but it cannot be trained: {0}")]
+    Untrainable(String),
     /// An extent of an input other than the batch is open (`None` in Keras), and the operation
     /// needs all extents to be fixed.
     #[error(

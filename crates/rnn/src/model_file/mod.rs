@@ -2,7 +2,9 @@
 
 mod compiled;
 mod cudnn;
+mod described;
 mod error;
+mod foreign;
 mod keras;
 mod onnx;
 mod optimizer;
@@ -14,7 +16,7 @@ pub use error::ModelFileError;
 pub use optimizer::FILE as OPTIMIZER;
 pub use toml::{FIT, MODEL, object};
 
-use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};
+use crate::nn::{Architecture, Compile, Model, Optimizer, OptimizerState, Reader};
 use crate::{Tell, memory};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
@@ -38,7 +40,8 @@ pub struct ModelFile {
     /// The inputs and layers of the model. Extents may be open (`None` in Keras).
     pub architecture: Architecture,
     /// Its optimizer and its losses. `None` if the file states no loss, or if it holds weights and
-    /// states something that is not supported.
+    /// states a loss that is not supported. The optimizer is Adam if it states none, or one that is
+    /// not supported.
     pub compile: Option<Compile>,
     /// Its optimizer, also if the file states no loss. `None` if it states no optimizer, or if it
     /// holds weights and states an optimizer that is not supported.
@@ -75,7 +78,8 @@ impl Weights {
 
 impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
-    /// `.onnx`, `.json` or `.toml`. Files of the last two kinds hold no weights.
+    /// `.onnx`, `.json` or `.toml`. Files of the last two kinds hold no weights. A folder may also be a
+    /// `.keras` file that was unpacked.
     ///
     /// # Errors
     /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: the file does
@@ -92,6 +96,10 @@ impl ModelFile {
     /// Fails as [`ModelFile::open`].
     pub fn open_with(path: &Path, tell: Tell) -> Result<Self> {
         let open = || {
+            foreign::check_path(path)?;
+            if container::is_unpacked(path) {
+                return Self::from_keras(path, tell.clone());
+            }
             if path.is_dir() {
                 return Self::from_folder(path, tell);
             }
@@ -116,6 +124,21 @@ impl ModelFile {
         })
     }
 
+    /// Opens a file of weights alone, such as Keras's `.weights.h5`, for the model that another file
+    /// describes: the JSON of `model.to_json()`, or any that [`ModelFile::open`] opens, whose weights
+    /// are not used. Calls `tell` as [`ModelFile::open_with`] does.
+    ///
+    /// # Errors
+    /// Fails as [`ModelFile::open`], for the file at fault.
+    pub fn open_weights(path: &Path, architecture: &Path, tell: Tell) -> Result<Self> {
+        let described = Self::open_with(architecture, tell)?;
+        let unusable =
+            |source| ModelFileError::Unusable { path: path.to_owned(), source: Box::new(source) };
+        foreign::check_path(path).map_err(unusable)?;
+        let file = container::read(path).map_err(|error| unusable(error.into()))?;
+        Ok(Self { weights: Weights::Keras(Box::new(file)), ..described })
+    }
+
     fn from_folder(path: &Path, tell: Tell) -> Result<Self> {
         let value = json(&path.join(MODEL_JSON))?;
         Self::described(&value, None, Weights::in_folder(path)?, tell)
@@ -137,6 +160,7 @@ impl ModelFile {
 
     fn from_keras(path: &Path, tell: Tell) -> Result<Self> {
         let mut file = container::read(path)?;
+        foreign::check_version(file.version.as_deref())?;
         let mut config = file.config.take().ok_or(ModelFileError::WeightsAlone)?;
         if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
             config.insert("compile_config".into(), compile);
@@ -150,37 +174,16 @@ impl ModelFile {
         Self { architecture, compile, optimizer: None, stated, weights, tell }
     }
 
-    fn described(
-        value: &Value,
-        version: Option<&str>,
-        weights: Weights,
-        tell: Tell,
-    ) -> Result<Self> {
-        let architecture = Architecture::from_json(value, version)?;
-        let stated = value.get("compile_config").cloned().unwrap_or_default();
-        let stated = with_own_names(stated, &architecture);
-        // A model that was never compiled has a configuration without a loss.
-        let has_loss = stated.get("loss").is_some_and(|loss| !loss.is_null());
-        let compile = has_loss.then_some(&stated);
-        let dialect = version.map_or(Dialect::default(), Dialect::of_version);
-        let outputs = architecture.output_names();
-        let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
-            Some(Err(error)) if !matches!(weights, Weights::Missing) => {
-                // It can predict all the same, and be trained with another loss.
-                tell(&format!("not used: how the model was trained: {}", explained(&error)));
-                None
-            }
-            compile => compile.transpose()?,
-        };
-        let optimizer = match Compile::optimizer_in(&stated, dialect) {
-            Err(error) if matches!(weights, Weights::Missing) => return Err(error.into()),
-            Err(error) if !has_loss => {
-                tell(&format!("not used: the model's optimizer: {}", explained(&error)));
-                None
-            }
-            optimizer => optimizer.unwrap_or_default(),
-        };
-        Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
+    /// Checks that nothing of the description was left out that a training needs.
+    ///
+    /// # Errors
+    /// Fails with [`ModelFileError::Untrainable`] if a layer has a regularizer or a constraint that is
+    /// not supported, or, in a file without weights, an initializer.
+    pub fn check_trainable(&self) -> Result<()> {
+        match self.architecture.unread_in_training(self.has_weights()).next() {
+            Some(argument) => Err(ModelFileError::Untrainable(argument.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Replaces the weights by those in the safetensors file `path`, whose tensors are named as
@@ -221,7 +224,10 @@ impl ModelFile {
             None => architecture.with_some_extents()?,
         };
         memory::check_weights(architecture.count_params()?)?;
-        let mut model = architecture.model(seed)?;
+        let mut model = match self.has_weights() {
+            true => architecture.blank_model()?,
+            false => architecture.model(seed)?,
+        };
         match &self.weights {
             Weights::Folder(_, weights) | Weights::Named(weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
@@ -265,7 +271,7 @@ impl ModelFile {
     pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
         match (&self.weights, &self.compile) {
             (Weights::Folder(folder, _), _) => optimizer::load(folder),
-            (Weights::Keras(file), Some(compile)) => {
+            (Weights::Keras(file), Some(compile)) if self.optimizer.is_some() => {
                 let state =
                     optimizer::of_keras(file, &self.architecture, model, &compile.optimizer);
                 // The model is of use all the same.
@@ -403,17 +409,4 @@ fn failed(WriteError { path, source }: WriteError) -> ModelFileError {
 fn explained(error: &dyn Error) -> String {
     let causes = iter::successors(Some(error), |error: &&dyn Error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// How a model was trained, with this program's names of the outputs in place of Keras's.
-fn with_own_names(mut stated: Value, architecture: &Architecture) -> Value {
-    let names: Vec<(String, String)> =
-        architecture.keras_output_names().into_iter().zip(architecture.output_names()).collect();
-    for argument in ["loss", "loss_weights", "metrics", "weighted_metrics"] {
-        let Some(Value::Object(said)) = stated.get_mut(argument) else { continue };
-        let of_outputs = names.iter().filter_map(|(theirs, own)| Some((own, said.remove(theirs)?)));
-        let of_outputs: Vec<_> = of_outputs.collect();
-        said.extend(of_outputs.into_iter().map(|(own, value)| (own.clone(), value)));
-    }
-    stated
 }

@@ -6,6 +6,7 @@ mod text;
 pub use arrays::ArrayInput;
 pub use text::TextInput;
 
+use super::architecture::ArchitectureArg;
 use crate::process::open_device;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use std::path::PathBuf;
 pub struct PredictArgs {
     /// The folder of a run; for arrays also .keras, .h5 or .onnx
     model: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     #[command(flatten)]
     text: TextInput,
     #[command(flatten)]
@@ -39,7 +42,10 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
     match files {
-        Some(files) => arrays::predict(&args.model, &args.arrays, files, &*device),
+        Some(files) => {
+            let model = args.architecture.of(&args.model);
+            arrays::predict(&model, &args.arrays, files, &*device)
+        }
         None => text::predict(&args.model, &args.text, &*device),
     }
 }

@@ -335,7 +335,7 @@ impl Layer for MultiHeadAttention {
         a.ignored(&["flash_attention", "seed"]);
         a.weight("kernel", &mut self.kernel)?;
         a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)?;
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)?;
         self.calls.arguments(a)
     }
 }
