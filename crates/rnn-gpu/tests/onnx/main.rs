@@ -1,5 +1,6 @@
 //! onnxruntime predicts what the exported models predict here.
 
+mod attention;
 mod convolutions_and_axes;
 mod operations;
 #[path = "../../../../tests/interchange/python.rs"]
@@ -9,9 +10,9 @@ mod refused;
 
 use rnn::Activation;
 use rnn::nn::{
-    Add, AdditiveAttention, Architecture, Attention, Average, Bidirectional, Concatenate,
-    ConvLstm2D, Dense, Dot, Embedding, Flatten, Gru, InputSpec, Lstm, Maximum, Minimum, Model,
-    ModelError, MultiHeadAttention, Multiply, Optimizer, Subtract, Trainer,
+    Add, Architecture, Average, Bidirectional, Concatenate, ConvLstm2D, Dense, Dot, Embedding,
+    Flatten, Gru, InputSpec, Lstm, Maximum, Minimum, Model, ModelError, Multiply, Optimizer,
+    Subtract, Trainer,
 };
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
@@ -301,22 +302,6 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let flat = merging.apply(Flatten, &[long])?;
     let merging = merging.with_outputs([wide, flat, shared, again, attended]).unwrap();
 
-    let mut attention = Model::new(1);
-    let [x, y] = [&[4, 3], &[5, 3]].map(|shape| attention.input(InputSpec::floats(*shape)));
-    let causal = Attention::new().use_causal_mask();
-    let own = attention.apply(causal, &[y, y])?;
-    let scored = || Attention::new().use_scale(true).return_attention_scores();
-    let dot = attention.call(scored(), &[x, y, own])?;
-    let concat = attention.call(scored().concat().dropout(0.1), &[x, own])?;
-    let additive = attention.apply(AdditiveAttention(), &[own, x])?;
-    let plain = attention.apply(AdditiveAttention().use_scale(false), &[x, y])?;
-    let heads = MultiHeadAttention::new(2, 3).value_dim(4).output_shape([2, 3]);
-    let heads = attention.call(heads.return_attention_scores(), &[x, y])?;
-    let causal = MultiHeadAttention::new(3, 2).without_bias().use_causal_mask();
-    let end = attention.apply(causal, &[own, x, dot[0]])?;
-    let outputs = [&dot[..], &concat, &heads, &[additive, plain, end]].concat();
-    let attention = attention.with_outputs(outputs).unwrap();
-
     // Outputs of one layer, one that is listed twice, and the inputs themselves.
     let mut ends = Model::new(2);
     let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::tokens([3])));
@@ -331,7 +316,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
         ("both_directions", both),
         ("film", film),
         ("merging", merging),
-        ("attention", attention),
+        ("attention", attention::model()?),
         ("ends", ends),
     ];
     Ok(named.map(|(name, model)| (name.to_owned(), model)).into())
