@@ -264,7 +264,10 @@ pub(super) fn refuse_masks_beside_states(
     let masks = |layer: &LayerNode| {
         matches!(layer.layer.mask_flow(), MaskFlow::Tokens | MaskFlow::Steps(_))
     };
-    let given = |call: &&Call| call.inputs.len() > 1 && !layers[call.layer].layer.merges();
+    let given = |call: &&Call| {
+        let layer = &layers[call.layer].layer;
+        call.inputs.len() > 1 && !layer.merges() && layer.operation().is_none()
+    };
     match calls.iter().find(given).filter(|_| layers.iter().any(masks)) {
         None => Ok(()),
         Some(call) => Err(ConfigError::Structure(format!(

@@ -14,6 +14,7 @@ mod nested;
 mod operation;
 mod read;
 mod registry;
+mod tokens;
 mod write;
 
 pub use compile::Compile;

@@ -2,8 +2,8 @@
 
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
-use super::operation::{is_operation, of_values, tensors as operation_tensors};
-use super::{foreign, limits};
+use super::operation::{self, is_operation, of_values};
+use super::{foreign, limits, tokens};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::layer::{Dialect, INPUT_ARGUMENTS, shown};
@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let mut architecture = model(value, dialect)?;
-    find_tokens(&mut architecture)?;
+    tokens::find(&mut architecture)?;
     Ok(architecture)
 }
 
@@ -66,7 +66,7 @@ fn input(name: &str, config: &Value) -> Result<Input, ConfigError> {
     Ok(Input { name: name.to_owned(), batch_shape, tokens: false })
 }
 
-fn name_of(layer: &Value) -> &str {
+pub(super) fn name_of(layer: &Value) -> &str {
     let config = layer.get("config").and_then(|config| config.get("name"));
     layer.get("name").or(config).and_then(Value::as_str).unwrap_or_default()
 }
@@ -105,7 +105,7 @@ fn sequential(
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
     limits::calls(layers.len())?;
-    let layers = with_operations(layers)?;
+    let layers = foreign::with_operations(layers)?;
     let described = named(&layers);
     let mut layers = Vec::new();
     let mut last = TensorRef::Input(0);
@@ -122,15 +122,6 @@ fn sequential(
         last = TensorRef::Output { call: calls.len() - 1, index: 0 };
     }
     Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
-}
-
-/// The layers of a list, with operations in the place of those that stand for some.
-fn with_operations(layers: &[Value]) -> Result<Vec<Cow<'_, Value>>, ConfigError> {
-    let read = |layer| {
-        let operation = foreign::operation(name_of(layer), layer)?;
-        Ok(operation.map_or(Cow::Borrowed(layer), Cow::Owned))
-    };
-    layers.iter().map(read).collect()
 }
 
 /// The layers of a list by name; those that have none get Keras's.
@@ -166,7 +157,7 @@ struct Node {
 }
 
 fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
-    let described = with_operations(field(config, "layers", "the model")?)?;
+    let described = foreign::with_operations(field(config, "layers", "the model")?)?;
     let mut inputs = Vec::new();
     let mut layers: Vec<LayerNode> = Vec::new();
     let mut parts = Vec::new();
@@ -186,7 +177,9 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let name = name_of(layer);
         let nodes = field(layer, "inbound_nodes", &format!("layer {name}"))?;
         let read = match is_operation(layer) {
-            true => |_: &str, node: &Value| Ok(operation_node(node)),
+            true => {
+                |_: &str, node: &Value| Ok(Node { inputs: operation::inputs(node), masks: vec![] })
+            }
             false => self::node,
         };
         let nodes = nodes.iter().map(|node| read(name, node)).collect::<Result<Vec<_>, _>>()?;
@@ -342,14 +335,6 @@ fn tensors(value: &Value, of: fn(&Value) -> Option<History>) -> Option<Vec<Histo
     }
 }
 
-/// A call of an operation, which may be on tensors and on others.
-fn operation_node(value: &Value) -> Node {
-    let mut inputs = Vec::new();
-    operation_tensors(&value["args"], &mut inputs);
-    operation_tensors(&value["kwargs"], &mut inputs);
-    Node { inputs, masks: vec![] }
-}
-
 fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
     let odd = |value: &Value| {
         ConfigError::structure(format!(
@@ -404,21 +389,4 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
         true => Err(ConfigError::Structure(format!("layer {layer} is called without a tensor"))),
         false => Ok(Node { inputs, masks }),
     }
-}
-
-/// Inputs that an Embedding looks up hold tokens, whatever their dtype.
-fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
-    for (index, input) in architecture.inputs.iter_mut().enumerate() {
-        let source = TensorRef::Input(index);
-        let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));
-        let layer = |call: &&Call| &architecture.layers[call.layer].layer;
-        input.tokens = users().any(|call| layer(&call).vocabulary().is_some());
-        if let Some(other) = users().find(|call| input.tokens && !layer(call).takes_tokens()) {
-            return Err(ConfigError::structure(format!(
-                "input {} goes into an Embedding and into {}; supported: inputs of tokens alone",
-                input.name, architecture.layers[other.layer].name
-            )));
-        }
-    }
-    Ok(())
 }
