@@ -1,7 +1,7 @@
 //! Which inputs of a model hold tokens.
 
 use crate::ConfigError;
-use crate::architecture::{Architecture, TensorRef};
+use crate::architecture::{Architecture, Call, TensorRef};
 
 /// Inputs that an Embedding looks up hold tokens, whatever their dtype.
 ///
