@@ -49,6 +49,12 @@ fn tensors(value: &Value, found: &mut Vec<History>) {
     }
 }
 
+/// Returns true for a part that puts tensors together, of which the file does not say whether it is a
+/// layer. Behind an operation it may join masks.
+pub(super) fn may_join_masks(part: &Value) -> bool {
+    class_of(part) == "Concatenate" && part["module"].is_null()
+}
+
 /// The tensors that a call of an operation is given, in order, among its other arguments.
 pub(super) fn inputs(call: &Value) -> Vec<History> {
     let mut found = Vec::new();

@@ -185,11 +185,14 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let nodes = nodes.iter().map(|node| read(name, node)).collect::<Result<Vec<_>, _>>()?;
         described_calls.push((name, layer, nodes));
     }
-    let operations: Vec<&str> = described_calls
-        .iter()
-        .filter(|(_, layer, _)| is_operation(layer))
-        .map(|(name, ..)| *name)
-        .collect();
+    let mut operations: Vec<&str> = Vec::new();
+    for (name, layer, nodes) in &described_calls {
+        let first = nodes.first().and_then(|node| node.inputs.first());
+        let of_operation = first.is_some_and(|(of, ..)| operations.contains(&of.as_str()));
+        if is_operation(layer) || operation::may_join_masks(layer) && of_operation {
+            operations.push(name);
+        }
+    }
     let sources = described_calls.iter().map(|(name, _, nodes)| {
         (*name, nodes.iter().flat_map(|node| &node.inputs).cloned().collect())
     });
