@@ -311,7 +311,7 @@ def operations():
     gate = ops.sigmoid(x)
     table = np.linspace(-1, 1, 20, dtype="float32").reshape(5, 4)
     yield "ops_gates", keras.Model([x, y, c], [gate * c + (1 - gate) * y, x / 3 + table, -x**2])
-    parts = [x[:, -1], x[:, ::2, None], x[..., 1:3], x[:, ::-1], ops.pad(x, ((0, 0), (1, 2), (0, 0)))]
+    parts = [x[:, -1], x[:, ::2, None], x[:, :, 1:3], x[:, ::-1], ops.pad(x, ((0, 0), (1, 2), (0, 0)))]
     parts += [ops.squeeze(ops.expand_dims(x, 1), 1), ops.stack([x, c], axis=2), ops.take(x, 1, axis=2)]
     parts += [*ops.split(x, 2, axis=-1), ops.split(c, [1, 3], axis=1)[1], ops.concatenate([x, y], -1)]
     parts += [ops.flip(x, axis=1), ops.repeat(x, 2, axis=1), ops.tile(x, [1, 2, 1]), ops.roll(x, 2, axis=1)]

@@ -2,11 +2,13 @@
 //! which Keras 2 wrote the functions of TensorFlow that a model calls between its layers, and the
 //! `Lambda` of a function that has a name. They are described as Keras 3 describes an operation.
 
+use super::read::name_of;
 use crate::ConfigError;
 use crate::layer::shown;
 use crate::layers::OPERATIONS;
 use crate::naming::snake_case;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// Functions of TensorFlow by another name than that of the class in snake case.
 const RENAMED: [(&str, &str); 40] = [
@@ -105,12 +107,24 @@ fn index(value: &Value) -> Value {
 ///
 /// # Errors
 /// Fails if its function, or how it is called, is not supported, and for a `Lambda` of Python code.
-pub(super) fn operation(name: &str, part: &Value) -> Result<Option<Value>, ConfigError> {
+fn operation(name: &str, part: &Value) -> Result<Option<Value>, ConfigError> {
     match part["class_name"].as_str() {
         Some("TFOpLambda" | "SlicingOpLambda") => of_tensorflow(name, part).map(Some),
         Some("Lambda") => of_lambda(name, part).map(Some),
         _ => Ok(None),
     }
+}
+
+/// The layers of a list, with operations in the place of those that stand for some.
+///
+/// # Errors
+/// Fails as [`operation`].
+pub(super) fn with_operations(layers: &[Value]) -> Result<Vec<Cow<'_, Value>>, ConfigError> {
+    let read = |layer| {
+        let operation = operation(name_of(layer), layer)?;
+        Ok(operation.map_or(Cow::Borrowed(layer), Cow::Owned))
+    };
+    layers.iter().map(read).collect()
 }
 
 fn of_tensorflow(name: &str, part: &Value) -> Result<Value, ConfigError> {

@@ -272,7 +272,8 @@ pub(super) fn refuse_masks_beside_states(
     let masks = |layer: &LayerNode| {
         matches!(layer.layer.mask_flow(), MaskFlow::Tokens | MaskFlow::Steps(_))
     };
-    let states = |layer: &dyn Layer| !layer.merges() && !layer.separates();
+    let states =
+        |layer: &dyn Layer| !layer.merges() && !layer.separates() && layer.operation().is_none();
     let given = |call: &&Call| call.inputs.len() > 1 && states(&*layers[call.layer].layer);
     match calls.iter().find(given).filter(|_| layers.iter().any(masks)) {
         None => Ok(()),

@@ -29,7 +29,6 @@ use crate::naming::unique_name;
 use masks::named_like_operations;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use tokens::find_tokens;
 
 /// Reads the model within a layer, of Keras's class `class`, from the `config` of its description.
 /// Models within it stay layers of their own.
@@ -40,7 +39,7 @@ pub(crate) fn inner_from_json(
 ) -> Result<Architecture, ConfigError> {
     let value = json!({"class_name": class, "config": config});
     let mut architecture = read::described(&value, dialect, read::Models::Layers)?;
-    find_tokens(&mut architecture)?;
+    tokens::find(&mut architecture)?;
     Ok(architecture)
 }
 

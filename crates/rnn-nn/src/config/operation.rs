@@ -33,20 +33,34 @@ pub(super) fn is_operation(part: &Value) -> bool {
         None if class == "Reshape" => !part["config"]["newshape"].is_null(),
         None if class == "Softmax" || class == "Concatenate" => false,
         None if LAYERS.iter().any(|(name, _)| *name == class) => {
-            !first.is_null() && !first.is_array()
+            blank(class).is_some() && !first.is_null() && !first.is_array()
         }
         None => blank(class).is_some(),
     }
 }
 
 /// The tensors that a call is given, in order, wherever they stand.
-pub(super) fn tensors(value: &Value, found: &mut Vec<History>) {
+fn tensors(value: &Value, found: &mut Vec<History>) {
     match (tensor(value), value) {
         (Some(one), _) => found.push(one),
         (None, Value::Array(list)) => list.iter().for_each(|value| tensors(value, found)),
         (None, Value::Object(named)) => named.values().for_each(|value| tensors(value, found)),
         _ => {}
     }
+}
+
+/// Returns true for a part that puts tensors together, of which the file does not say whether it is a
+/// layer. Behind an operation it may join masks.
+pub(super) fn may_join_masks(part: &Value) -> bool {
+    class_of(part) == "Concatenate" && part["module"].is_null()
+}
+
+/// The tensors that a call of an operation is given, in order, among its other arguments.
+pub(super) fn inputs(call: &Value) -> Vec<History> {
+    let mut found = Vec::new();
+    tensors(&call["args"], &mut found);
+    tensors(&call["kwargs"], &mut found);
+    found
 }
 
 /// The argument with tensors that say nothing but that they are some.

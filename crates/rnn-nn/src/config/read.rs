@@ -3,9 +3,8 @@
 use super::keywords::{SWITCHES, TENSORS, masked_tensor, with_switches};
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
-use super::operation::{is_operation, of_values, tensors as operation_tensors};
-use super::tokens::find_tokens;
-use super::{foreign, limits};
+use super::operation::{self, is_operation, of_values};
+use super::{foreign, limits, tokens};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::layer::{Dialect, INPUT_ARGUMENTS, shown};
@@ -17,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let mut architecture = model(value, dialect)?;
-    find_tokens(&mut architecture)?;
+    tokens::find(&mut architecture)?;
     Ok(architecture)
 }
 
@@ -86,7 +85,7 @@ fn input(name: &str, config: &Value) -> Result<Input, ConfigError> {
     Ok(Input { name: name.to_owned(), batch_shape, tokens: false })
 }
 
-fn name_of(layer: &Value) -> &str {
+pub(super) fn name_of(layer: &Value) -> &str {
     let config = layer.get("config").and_then(|config| config.get("name"));
     layer.get("name").or(config).and_then(Value::as_str).unwrap_or_default()
 }
@@ -127,7 +126,7 @@ fn sequential(
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
     limits::calls(layers.len())?;
-    let layers = with_operations(layers)?;
+    let layers = foreign::with_operations(layers)?;
     let described = named(&layers);
     let mut layers = Vec::new();
     let mut last = TensorRef::Input(0);
@@ -146,15 +145,6 @@ fn sequential(
         last = TensorRef::Output { call: calls.len() - 1, index: 0 };
     }
     Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
-}
-
-/// The layers of a list, with operations in the place of those that stand for some.
-fn with_operations(layers: &[Value]) -> Result<Vec<Cow<'_, Value>>, ConfigError> {
-    let read = |layer| {
-        let operation = foreign::operation(name_of(layer), layer)?;
-        Ok(operation.map_or(Cow::Borrowed(layer), Cow::Owned))
-    };
-    layers.iter().map(read).collect()
 }
 
 /// The layers of a list by name; those that have none get Keras's.
@@ -193,7 +183,7 @@ fn functional(
     config: &Value,
     (dialect, models): (Dialect, Models),
 ) -> Result<Architecture, ConfigError> {
-    let described = with_operations(field(config, "layers", "the model")?)?;
+    let described = foreign::with_operations(field(config, "layers", "the model")?)?;
     let mut inputs = Vec::new();
     let mut layers: Vec<LayerNode> = Vec::new();
     let mut parts = Vec::new();
@@ -213,17 +203,22 @@ fn functional(
         let name = name_of(layer);
         let nodes = field(layer, "inbound_nodes", &format!("layer {name}"))?;
         let read = match is_operation(layer) {
-            true => |_: &str, node: &Value| Ok(operation_node(node)),
+            true => {
+                |_: &str, node: &Value| Ok(Node { inputs: operation::inputs(node), masks: vec![] })
+            }
             false => self::node,
         };
         let nodes = nodes.iter().map(|node| read(name, node)).collect::<Result<Vec<_>, _>>()?;
         described_calls.push((name, layer, nodes));
     }
-    let operations: Vec<&str> = described_calls
-        .iter()
-        .filter(|(_, layer, _)| is_operation(layer))
-        .map(|(name, ..)| *name)
-        .collect();
+    let mut operations: Vec<&str> = Vec::new();
+    for (name, layer, nodes) in &described_calls {
+        let first = nodes.first().and_then(|node| node.inputs.first());
+        let of_operation = first.is_some_and(|(of, ..)| operations.contains(&of.as_str()));
+        if is_operation(layer) || operation::may_join_masks(layer) && of_operation {
+            operations.push(name);
+        }
+    }
     let sources = described_calls.iter().map(|(name, _, nodes)| {
         (*name, nodes.iter().flat_map(|node| &node.inputs).cloned().collect())
     });
@@ -376,14 +371,6 @@ fn tensors(value: &Value, of: fn(&Value) -> Option<History>) -> Option<Vec<Histo
         Some(one) => Some(vec![one]),
         None => value.as_array()?.iter().map(of).collect(),
     }
-}
-
-/// A call of an operation, which may be on tensors and on others.
-fn operation_node(value: &Value) -> Node {
-    let mut inputs = Vec::new();
-    operation_tensors(&value["args"], &mut inputs);
-    operation_tensors(&value["kwargs"], &mut inputs);
-    Node { inputs, masks: vec![] }
 }
 
 fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {

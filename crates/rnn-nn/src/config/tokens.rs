@@ -4,7 +4,10 @@ use crate::ConfigError;
 use crate::architecture::{Architecture, Call, TensorRef};
 
 /// Inputs that an Embedding looks up hold tokens, whatever their dtype.
-pub(super) fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
+///
+/// # Errors
+/// Fails if such an input goes into a layer that takes no tokens.
+pub(super) fn find(architecture: &mut Architecture) -> Result<(), ConfigError> {
     for (index, input) in architecture.inputs.iter_mut().enumerate() {
         let source = TensorRef::Input(index);
         let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));

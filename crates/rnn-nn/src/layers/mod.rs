@@ -132,8 +132,11 @@ pub(crate) use operations::{OPERANDS, OPERATIONS, is_tensor};
 use crate::Layer;
 use rnn_ops::{Activation, Penalty};
 
+/// The constructor of a layer by Keras's class name.
+pub(crate) type LayerEntry = (&'static str, fn() -> Box<dyn Layer>);
+
 /// Constructors of layers by Keras's class names.
-pub(crate) type LayerTable = [(&'static str, fn() -> Box<dyn Layer>)];
+pub(crate) type LayerTable = [LayerEntry];
 
 /// A layer of each class by Keras's name, with placeholders for the arguments that a description
 /// must give.

@@ -20,7 +20,7 @@ mod slicing;
 pub(super) use laid::{merged, merged_shape};
 pub(crate) use operand::{OPERANDS, is_tensor};
 
-use super::LayerTable;
+use super::{LayerEntry, LayerTable};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
@@ -31,20 +31,19 @@ use rnn_graph::{Graph, GraphError, TensorId, TensorType};
 use std::sync::LazyLock;
 
 /// An operation of each class by Keras's name. Layers have some of these names too.
-pub(crate) static OPERATIONS: LazyLock<Vec<(&'static str, fn() -> Box<dyn Layer>)>> =
-    LazyLock::new(|| {
-        let tables: [&LayerTable; 8] = [
-            arithmetic::TABLE,
-            joining::TABLE,
-            pointwise::TABLE,
-            product::TABLE,
-            reduction::TABLE,
-            selection::TABLE,
-            shaping::TABLE,
-            slicing::TABLE,
-        ];
-        tables.concat()
-    });
+pub(crate) static OPERATIONS: LazyLock<Vec<LayerEntry>> = LazyLock::new(|| {
+    let tables: [&LayerTable; 8] = [
+        arithmetic::TABLE,
+        joining::TABLE,
+        pointwise::TABLE,
+        product::TABLE,
+        reduction::TABLE,
+        selection::TABLE,
+        shaping::TABLE,
+        slicing::TABLE,
+    ];
+    tables.concat()
+});
 
 /// Why an operation cannot be computed.
 pub(super) enum Misfit {

@@ -100,6 +100,8 @@ impl Compute for OneHot {
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
         let tokens = cx.x()?;
+        // onnxruntime has the operator for 64 bits alone.
+        let tokens = cx.node("Cast", &[&tokens], &[("to", Int(7))]);
         let depth = cx.graph.ints("depth", &[self.classes as i64]);
         let values = HostTensor::from_f32([2], vec![0.0, 1.0]);
         let values = values.map_err(|error| cx.refuse(error.to_string()))?;

@@ -250,7 +250,11 @@ impl Argument for Key {
     }
 
     fn write(&self, _: Reader) -> Option<Value> {
-        let key: Vec<Value> = self.0.iter().map(Index::write).collect();
+        // One place alone is that of a Take, which would keep the axis of a list.
+        let key = match &self.0[..] {
+            [Index::At(at)] => json!(at),
+            key => key.iter().map(Index::write).collect(),
+        };
         Some(json!([{"class_name": "__keras_tensor__"}, key]))
     }
 }
