@@ -64,6 +64,7 @@ wgsl!(COPY, "copy.wgsl", "Copies to and from unaligned offsets.");
 wgsl!(DROPOUT, "dropout.wgsl", "Dropout of elements.");
 wgsl!(ELEMENTWISE, "elementwise.wgsl", "Sums, differences and products of elements.");
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
+wgsl!(PACE_PROBE, "pace_probe.wgsl", "A measure of how fast a device computes.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");

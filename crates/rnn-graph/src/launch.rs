@@ -181,6 +181,10 @@ impl Launch {
     }
 
     /// Sets the member of that name of the uniform `params` struct. Call it once for a name.
+    ///
+    /// A launch that sets `first_tile`, or `first_part`, to 0 may be divided: its kernel adds the
+    /// parameter to its workgroup's place along y, or along z, and does not ask for the number of
+    /// workgroups. See [`Recording::divide`](crate::Recording::divide).
     pub fn param(mut self, name: &'static str, value: impl Into<ParamValue>) -> Self {
         self.params.push((name, value.into()));
         self

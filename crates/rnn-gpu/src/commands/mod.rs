@@ -13,6 +13,7 @@ pub mod new;
 pub mod predict;
 mod reviews;
 pub mod rollout;
+mod submission;
 pub mod summary;
 pub mod train;
 pub mod verify;

@@ -6,6 +6,7 @@ mod text;
 pub use arrays::ArrayInput;
 pub use text::TextInput;
 
+use super::submission::SubmissionArgs;
 use crate::process::open_device;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub struct PredictArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
 }
 
 /// Predicts for text and prints the predictions, or predicts for arrays and writes them to files.
@@ -35,6 +38,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         files.is_some() || args.text.text.is_some(),
         "give --text \"..\" to a model of text, or --input x.npy --output y.npy"
     );
+    args.submission.apply();
     let (device, why) = open_device(&args.device)?;
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
