@@ -219,9 +219,8 @@ fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
 fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = (params.first_tile + group.y) * TILE_ROWS;
     let column0 = group.x * TILE_COLUMNS;
-    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
     let part = params.first_part + group.z;
-    let end = min(pixels, (part + 1u) * params.per_part);
+    let end = min(params.items * TARGET_D * TARGET_H * TARGET_W, (part + 1u) * params.per_part);
     let tx = thread % COLUMN_THREADS;
     let ty = thread / COLUMN_THREADS;
     var sums: Blocks;
@@ -269,9 +268,8 @@ fn target_element(pixel: u32, end: u32, column: u32) -> f32 {
 @compute @workgroup_size(256)
 fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row = (params.first_tile + group.y) * FEW_ROWS + thread % FEW_ROWS;
-    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
     let part = params.first_part + group.z;
-    let end = min(pixels, (part + 1u) * params.per_part);
+    let end = min(params.items * TARGET_D * TARGET_H * TARGET_W, (part + 1u) * params.per_part);
     var sums: vec4<f32>;
     for (var pixel = part * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
         // Columns beyond the last are not stored.

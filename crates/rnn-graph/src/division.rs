@@ -40,7 +40,7 @@ impl Recording {
     }
 
     /// Divides each dispatch of more [`work`] than `most` into several over parts of its grid, along the
-    /// axes for which its launch has a parameter [`first_tile` or `first_part`](crate::Launch::param). The
+    /// axes for which its launch has a parameter [`first_tile` or `first_part`](crate::Launch::divisible). The
     /// bits are the same. Variants must have been selected before: pieces have none.
     pub fn divide(&mut self, most: u64) {
         let mut work = self.work().into_iter();

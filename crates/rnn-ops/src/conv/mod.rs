@@ -86,8 +86,7 @@ impl Product {
             Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
         };
         // The entry point for few columns makes fewer iterations than a tile.
-        let launch = launch.param("first_tile", 0u32).param("first_part", 0u32);
-        Ok(self.describe(launch).iterations(tile_iterations(terms, 1)))
+        Ok(self.describe(launch).divisible().iterations(tile_iterations(terms, 1)))
     }
 
     fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {

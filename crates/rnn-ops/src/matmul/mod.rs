@@ -183,8 +183,6 @@ impl Product {
                 .bind("a", self.a)
                 .bind("b", self.b)
                 .bind("out", to)
-                .param("first_tile", 0u32)
-                .param("first_part", 0u32)
                 .param("m", e.m)
                 .param("n", e.n)
                 .param("k", e.k)
@@ -198,10 +196,8 @@ impl Product {
             column_groups: column_gates,
             parts: splits,
         };
-        let multiply = describe(tiled.launch(of_parts, "multiply")?)
+        let multiply = describe(tiled.launch(of_parts, "multiply")?.divisible())
             .iterations(tile_iterations(k_part.min(e.k), k_gates))
-            .param("first_tile", 0u32)
-            .param("first_part", 0u32)
             .constant("TRANSPOSE_A", u8::from(self.transpose_a))
             .constant("TRANSPOSE_B", u8::from(self.transpose_b))
             .constant("DROP_A", u8::from(dropout.is_some() && !to_sums))
