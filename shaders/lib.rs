@@ -66,6 +66,7 @@ wgsl!(DROPOUT, "dropout.wgsl", "Dropout of elements.");
 wgsl!(ELEMENTWISE, "elementwise.wgsl", "Functions of two elements.");
 wgsl!(INTERPOLATE, "interpolate.wgsl", "Enlargement between pixels, and its gradient.");
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
+wgsl!(PACE_PROBE, "pace_probe.wgsl", "A measure of how fast a device computes.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
 wgsl!(MASK_SCORES, "mask_scores.wgsl", "Attention scores without what masks hide.");

@@ -2,6 +2,7 @@
 
 use super::architecture::ArchitectureArg;
 use super::columns::ColumnArgs;
+use super::submission::SubmissionArgs;
 use crate::process::{Process, host, open_device, warn_of};
 use anyhow::Result;
 use rnn_run::evaluate::{Evaluated, evaluate};
@@ -32,6 +33,8 @@ pub struct EvaluateArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
 }
 
 /// Evaluates a trained model on test data and prints the metrics. A run that is evaluated on its
@@ -41,6 +44,7 @@ pub struct EvaluateArgs {
 /// Fails if the device cannot be opened or fails, the model or the data cannot be read or do not
 /// fit together, or a file cannot be written.
 pub fn run(args: EvaluateArgs) -> Result<()> {
+    args.submission.apply();
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let Some(data) = args.data else {

@@ -16,6 +16,7 @@ pub mod new;
 pub mod predict;
 mod reviews;
 pub mod rollout;
+mod submission;
 pub mod summary;
 pub mod train;
 pub mod verify;

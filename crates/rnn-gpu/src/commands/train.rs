@@ -2,6 +2,7 @@
 
 use super::columns::ColumnArgs;
 use super::reviews::{TextArgs, download};
+use super::submission::SubmissionArgs;
 use crate::process::{Process, host, open_device};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
@@ -73,6 +74,8 @@ pub struct TrainArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
     /// Train with the other processes that mpirun has started: of a step each computes --batch-size
     /// examples. Needs a build with --features mpi
     #[arg(long)]
@@ -248,6 +251,7 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// Fails if the arguments do not fit together, the device, the data or the model cannot be opened,
 /// a training fails or is interrupted, or a folder cannot be written.
 pub fn run(args: TrainArgs) -> Result<()> {
+    args.submission.apply();
     match args.distributed {
         true => distributed::run(&args.device.clone(), &host(), |world| lead(args, Some(world))),
         false => lead(args, None),

@@ -89,7 +89,7 @@ impl Product {
             Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
         };
         // The entry point for few columns makes fewer iterations than a tile.
-        Ok(self.describe(launch).iterations(tile_iterations(terms, 1)))
+        Ok(self.describe(launch).divisible().iterations(tile_iterations(terms, 1)))
     }
 
     fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {

@@ -7,6 +7,7 @@ pub use arrays::ArrayInput;
 pub use text::TextInput;
 
 use super::architecture::ArchitectureArg;
+use super::submission::SubmissionArgs;
 use crate::process::open_device;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct PredictArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
 }
 
 /// Predicts for text and prints the predictions, or predicts for arrays and writes them to files.
@@ -38,6 +41,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         files.is_some() || args.text.text.is_some(),
         "give --text \"..\" to a model of text, or --input x.npy --output y.npy"
     );
+    args.submission.apply();
     let (device, why) = open_device(&args.device)?;
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
