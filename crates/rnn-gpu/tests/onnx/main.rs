@@ -2,6 +2,7 @@
 
 mod attention;
 mod convolutions_and_axes;
+mod models_of_steps;
 mod operations;
 #[path = "../../../../tests/interchange/python.rs"]
 mod python;
@@ -229,21 +230,7 @@ fn stacks() -> Vec<(String, Model)> {
     add("einsum_dense_heads", &[4, 3], "EinsumDense", equation);
     let layer = json!({"class_name": "Permute", "config": {"dims": [2, 1]}});
     add("time_distributed_permute", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
-    let described = |class: &str, config: Value| json!({"class_name": class, "config": config});
-    let inner = json!({"name": "inner", "layers": [
-        described("Conv1D", json!({"name": "conv", "filters": 2, "kernel_size": 2})),
-        described("BatchNormalization", json!({"name": "normal"})),
-        described("GRU", json!({"name": "scan", "units": 3})),
-    ]});
-    let layer = described("Sequential", inner);
-    add("time_distributed_model", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
-    let embedding = json!({"name": "words", "input_dim": VOCABULARY, "output_dim": 3});
-    let inner = json!({"name": "inner", "layers": [
-        described("Embedding", embedding),
-        described("LSTM", json!({"name": "scan", "units": 2})),
-    ]});
-    let sentences = [("TimeDistributed", json!({"layer": described("Sequential", inner)}))];
-    all.push(("sentences".into(), stack(&[3, 5], &sentences)));
+    all.extend(models_of_steps::stacks());
     let text = [
         ("Embedding", json!({"input_dim": VOCABULARY, "output_dim": 3})),
         ("Conv1D", json!({"filters": 4, "kernel_size": 3, "activation": "relu"})),

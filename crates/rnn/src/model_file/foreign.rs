@@ -48,6 +48,7 @@ pub(super) fn check_path(path: &Path) -> Result<(), ModelFileError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     let found = match name.as_str() {
+        _ if !path.exists() => None,
         _ if path.is_dir() => path.join("saved_model.pb").exists().then_some(SAVED_MODEL),
         "saved_model.pb" | "keras_metadata.pb" => Some(SAVED_MODEL),
         "checkpoint" => Some(CHECKPOINT),
