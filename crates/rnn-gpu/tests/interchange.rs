@@ -54,7 +54,13 @@ fn check(keras: &Path) -> Result<()> {
     let ending = keras.extension().unwrap_or_default().to_string_lossy();
     let ours = keras.with_extension(format!("ours.{ending}"));
     let format = Format::of_path(keras).context("a form of Keras's")?;
-    model_file::save_keras(&file, format, &ours)?;
+    let saved = model_file::save_keras(&file, format, &ours);
+    if keras.file_stem().is_some_and(|name| name == "characters") {
+        let error = saved.err().context("the order of its layers depends on masks")?.to_string();
+        ensure!(error.contains("embedding") && error.contains("order"), "{error}");
+        return Ok(());
+    }
+    saved?;
     let again = predictions(&ModelFile::open(&ours)?, &inputs)?;
     ensure!(again == outputs, "exported and read again, it predicts something else");
     Ok(())

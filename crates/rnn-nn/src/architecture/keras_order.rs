@@ -1,8 +1,9 @@
 //! The order in which Keras's files keep the layers of a model.
 
-use super::{Architecture, TensorRef};
+use super::{Architecture, Call, TensorRef};
+use crate::layer::MaskFlow;
 use crate::naming::snake_case;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An input or a layer, which Keras sorts together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,6 +104,55 @@ impl Architecture {
             (usize::MAX - depth, met.get(&operation).copied().unwrap_or(usize::MAX))
         });
         all.into_iter().map(|(operation, _)| operation).collect()
+    }
+
+    /// The layers that a tensor depends on.
+    fn ancestors(&self, of: TensorRef) -> HashSet<usize> {
+        let (mut open, mut found) = (vec![of], HashSet::new());
+        while let Some(source) = open.pop() {
+            if let TensorRef::Output { call, .. } = source
+                && found.insert(self.calls[call].layer)
+            {
+                open.extend(&self.calls[call].inputs);
+            }
+        }
+        found
+    }
+
+    /// Returns the names of two layers of one class whose order in Keras's files is not worked out
+    /// here; `None` if there are none. Keras concatenates masks by operations of their own, behind
+    /// the tensors that are concatenated, which moves the layers before them away from the outputs.
+    pub fn layers_of_unknown_order(&self) -> Option<[&str; 2]> {
+        let (depths, _) = self.depths();
+        let flow = |layer: usize| self.layers[layer].layer.mask_flow();
+        let concatenates = |call: &&Call| {
+            let joins = [MaskFlow::ConcatenatedFeatures, MaskFlow::ConcatenatedSteps];
+            joins.contains(&flow(call.layer))
+        };
+        for call in self.calls.iter().filter(concatenates) {
+            let branches: Vec<HashSet<usize>> =
+                call.inputs.iter().map(|&input| self.ancestors(input)).collect();
+            let masks =
+                |&layer: &usize| matches!(flow(layer), MaskFlow::Tokens | MaskFlow::Steps(_));
+            if !branches.iter().flatten().any(masks) {
+                continue;
+            }
+            let depth = |layer| depths.get(&Operation::Layer(layer));
+            let class = |layer: usize| self.layers[layer].layer.class();
+            for (i, branch) in branches.iter().enumerate() {
+                for other in &branches[i + 1..] {
+                    let pairs = branch.difference(other).flat_map(|&a| {
+                        other.difference(branch).map(move |&b| [a.min(b), a.max(b)])
+                    });
+                    let unlike =
+                        |&[a, b]: &[usize; 2]| class(a) == class(b) && depth(a) != depth(b);
+                    if let Some(pair) = pairs.filter(unlike).min() {
+                        return Some(pair.map(|layer| self.layers[layer].name.as_str()));
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Returns, in Keras's order of layers, the index of each layer in [`Architecture::layers`],

@@ -6,7 +6,7 @@ use super::registry::blank;
 use crate::ConfigError;
 use crate::architecture::LayerNode;
 use crate::layer::{
-    Arguments, Dialect, INPUT_ARGUMENTS, Reader, class_and_arguments, object, written,
+    Arguments, Dialect, INPUT_ARGUMENTS, Reader, class_and_arguments, module_of, object, written,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -50,6 +50,6 @@ impl LayerNode {
         if !self.trainable {
             config.insert("trainable".into(), json!(false));
         }
-        Ok(object("keras.layers", class, config.into()))
+        Ok(object(module_of(class), class, config.into()))
     }
 }

@@ -13,7 +13,7 @@ pub use context::{ForwardContext, Value};
 pub use dialect::{Dialect, Reader};
 pub(crate) use values::{class_and_config, object, same_name, shown};
 pub use weight::{Weight, WeightArguments};
-pub(crate) use wrapped::{INPUT_ARGUMENTS, check, class_and_arguments, written};
+pub(crate) use wrapped::{INPUT_ARGUMENTS, check, class_and_arguments, module_of, written};
 
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, LayerError};

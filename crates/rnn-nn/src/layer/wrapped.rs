@@ -71,7 +71,7 @@ fn checked(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ConfigErr
 }
 
 /// The module of a class that stands in the place of a layer.
-fn module_of(class: &str) -> &'static str {
+pub(crate) fn module_of(class: &str) -> &'static str {
     match class {
         "Functional" => "keras.src.models.functional",
         "Sequential" => "keras",

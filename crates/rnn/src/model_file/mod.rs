@@ -369,8 +369,15 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
 /// # Errors
 /// Fails with [`ModelFileError::NoWeights`] if `file` has no weights. Fails also if they do not fit
 /// the layers or need more memory than is free, the state of the optimizer is damaged, Keras has no
-/// counterpart of a layer or an argument, or the file cannot be written.
+/// counterpart of a layer or an argument or numbers layers in an unknown order
+/// ([`Architecture::layers_of_unknown_order`]), or the file cannot be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
+    if let Some([first, second]) = file.architecture.layers_of_unknown_order() {
+        return Err(ModelFileError::Misfit(format!(
+            "layers {first} and {second} cannot be written for Keras, which numbers them in an order \
+             that depends on masks that are concatenated behind them; export .onnx or .safetensors"
+        )));
+    }
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;
     let mut written = keras::file(format, &file.architecture, &model, config)?;
