@@ -42,6 +42,8 @@ fn whole_of(base: u32, lane: u32) -> vec3<f32> {
         switch KIND {
             case SPARSE_CROSS_ENTROPY: { whole += vec3(inside(x), y, 0.0); }
             case COSINE: { whole += vec3(x * x, y * y, x * y); }
+            // The maximum drops NaN, which this sum keeps.
+            case HINGE: { whole += vec3(0.0, keep_nan((1.0 - y) * x, 0.0), x * y); }
             default: { whole += vec3(x, y, x * y); }
         }
         highest = max(highest, (1.0 - y) * x);
@@ -52,6 +54,7 @@ fn whole_of(base: u32, lane: u32) -> vec3<f32> {
         for (var c = lane; c < params.columns; c += LANES) {
             ties += select(0.0, 1.0, (1.0 - labels[base + c]) * predictions[base + c] == highest);
         }
+        highest = keep_nan(row_sum(lane, whole.y), highest);
         return vec3(highest, row_sum(lane, ties), row_sum(lane, whole.z));
     }
     let first = row_sum(lane, whole.x);
@@ -98,7 +101,7 @@ fn loss_of(whole: vec3<f32>) -> f32 {
         case COSINE: { return -whole.z * inverse_length(whole.x) * inverse_length(whole.y); }
         case HINGE: {
             let excess = whole.x - whole.z + 1.0;
-            return keep_nan(whole.z, max(excess, 0.0));
+            return keep_nan(excess, max(excess, 0.0));
         }
         default: {
             let parts = overlap(whole);
@@ -164,7 +167,8 @@ fn slope(x: f32, y: f32, whole: vec3<f32>, turned: f32) -> f32 {
         case HINGE: {
             let attained = select(0.0, (1.0 - y) / whole.y, (1.0 - y) * x == whole.x);
             let slope = attained - y;
-            return keep_nan(whole.z, select(0.0, slope, whole.x - whole.z + 1.0 >= 0.0));
+            let excess = whole.x - whole.z + 1.0;
+            return keep_nan(excess, select(0.0, slope, excess >= 0.0));
         }
         default: {
             let parts = overlap(whole);

@@ -6,11 +6,11 @@ mod common;
 #[path = "../../../tests/interchange/python.rs"]
 mod python;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use common::expect_close;
 use rnn::HostTensor;
 use rnn::model_file::{self, ModelFile};
-use rnn::nn::{Batch, Dataset, Loss, Model, Trainer};
+use rnn::nn::{Batch, Dataset, Model, Trainer};
 use rnn_cpu::CpuDevice;
 use rnn_formats::{keras::Format, npy};
 use rnn_run::arrays::{Arrays, ElementKind, samples};
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 const TOLERANCE: f32 = 1e-5;
 /// The same after three steps of training.
 const TRAINED: f32 = 1e-4;
+/// Models whose masks are not exported to ONNX.
+const MASKED: [&str; 2] = ["attention_translation", "entities_recurrent"];
 /// Examples in a batch of `tutorials.py`.
 const BATCH: usize = 6;
 
@@ -49,8 +51,8 @@ fn check(keras: &Path, onnx: &Path) -> Result<()> {
     let inputs: Vec<HostTensor> = inputs.collect::<Result<_>>()?;
     let model = file.trained_model(Some(&samples(inputs.iter().map(HostTensor::shape))))?;
     let compile = file.compile.clone().context("it was compiled")?;
-    let whole = matches!(compile.losses[0].0, Loss::SparseCategoricalCrossentropy { .. });
-    let kind = if whole { ElementKind::Whole } else { ElementKind::Floats };
+    let classes = compile.losses[0].0.takes_classes();
+    let kind = if classes { ElementKind::Whole } else { ElementKind::Floats };
     let labels = arrays.get(&["labels"], kind)?;
     let mut want = |name: &str| arrays.get(&[name], ElementKind::Floats);
 
@@ -78,7 +80,13 @@ fn check(keras: &Path, onnx: &Path) -> Result<()> {
     let ours = keras.with_extension("ours.keras");
     model_file::save_keras(&ModelFile::open(run.path())?, Format::Keras, &ours)?;
     let name = keras.file_stem().context("a name")?.to_string_lossy();
-    write_onnx(onnx, &name, &*model, (&first.inputs, &after[0])).context("to ONNX")
+    let written = write_onnx(onnx, &name, &*model, (&first.inputs, &after[0]));
+    if MASKED.contains(&&*name) {
+        let error = written.err().context("masks have no counterpart in ONNX")?;
+        ensure!(error.to_string().contains("skips steps by the mask"), "{error}");
+        return Ok(());
+    }
+    written.context("to ONNX")
 }
 
 #[test]

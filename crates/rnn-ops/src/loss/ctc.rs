@@ -127,14 +127,16 @@ impl Definition for CtcBackward {
             let states = states(labels);
             let (before, after) = (beginnings(p, &states, classes), ends(p, &states, classes));
             let whole = log_probability(&before);
-            d.fill(F::zero());
+            let share = |path: F| match whole == F::neg_infinity() {
+                true => F::zero(),
+                false => (path - whole).exp(),
+            };
             for (d, (before, after)) in d.chunks_exact_mut(classes).zip(before.iter().zip(&after)) {
-                if whole == F::neg_infinity() {
-                    continue;
-                }
+                d.fill(share(F::neg_infinity()));
                 for ((&class, &before), &after) in states.iter().zip(before).zip(after) {
-                    d[class] = d[class] - d_loss * (before + after - whole).exp();
+                    d[class] = d[class] + share(before + after);
                 }
+                d.iter_mut().for_each(|d| *d = -d_loss * *d);
             }
         }
     }
