@@ -10,6 +10,7 @@ mod onnx;
 mod optimizer;
 mod pytorch;
 mod toml;
+mod weights;
 
 pub use compiled::Compiled;
 pub use error::ModelFileError;
@@ -18,8 +19,7 @@ pub use toml::{FIT, MODEL, object};
 
 use crate::nn::{Architecture, Compile, Model, Optimizer, OptimizerState, Reader};
 use crate::{Tell, memory};
-use rnn_core::HostTensor;
-use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
+use rnn_formats::keras::{self as container, Format, Variables};
 use rnn_formats::{WriteError, budget, safetensors, write_atomically};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,8 +27,9 @@ use std::error::Error;
 use std::fs;
 use std::io::Write as _;
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use weights::Weights;
 
 /// Name of the file in a model's folder that describes the model as JSON, in the format of Keras 3.
 pub const MODEL_JSON: &str = "model.json";
@@ -55,26 +56,6 @@ pub struct ModelFile {
 }
 
 type Result<T, E = ModelFileError> = std::result::Result<T, E>;
-
-enum Weights {
-    /// By the names that slots have, in a folder that [`save`] wrote.
-    Folder(PathBuf, Vec<(String, HostTensor)>),
-    /// By the same names.
-    Named(Vec<(String, HostTensor)>),
-    Keras(Box<KerasFile>),
-    /// By PyTorch's names.
-    PyTorch(Vec<(String, HostTensor)>),
-    /// Those of each layer by its name, in Keras's order.
-    Listed(Vec<(String, Vec<HostTensor>)>),
-    /// A description alone.
-    Missing,
-}
-
-impl Weights {
-    fn in_folder(path: &Path) -> Result<Self> {
-        Ok(Self::Folder(path.to_owned(), safetensors::load(&path.join(WEIGHTS))?.0))
-    }
-}
 
 impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
@@ -228,19 +209,7 @@ impl ModelFile {
             true => architecture.blank_model()?,
             false => architecture.model(seed)?,
         };
-        match &self.weights {
-            Weights::Folder(_, weights) | Weights::Named(weights) => model.set_weights(weights)?,
-            Weights::Keras(file) => {
-                let weights = keras::weights(file, &architecture, &model)?;
-                model.set_weights(&weights)?;
-            }
-            Weights::PyTorch(weights) => model.set_weights(&pytorch::weights(weights, &model)?)?,
-            Weights::Listed(weights) => {
-                let weights = keras::listed(weights, &model)?;
-                model.set_weights(&weights)?;
-            }
-            Weights::Missing => {}
-        }
+        self.weights.give(&architecture, &mut model)?;
         Ok(model)
     }
 

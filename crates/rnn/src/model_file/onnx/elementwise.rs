@@ -1,8 +1,8 @@
 //! Operators that work on each element by itself.
 
 use super::super::Result;
-use super::shapes::{dims_of, dims_value};
-use super::value::{Axis, Dim, Source, Value, View, extent, refuse};
+use super::shapes::of_dims;
+use super::value::{Axis, Source, Value, View, extent, refuse};
 use super::{Import, float, fold, text};
 use rnn_formats::onnx::{Array, Attribute, Elements, OnnxNode};
 use serde_json::{Value as Json, json};
@@ -247,26 +247,6 @@ impl Import<'_> {
         Ok(View { source, own: want, axes })
     }
 
-    /// The view with each element of an axis repeated, the copies side by side.
-    pub(super) fn repeated(
-        &mut self,
-        view: &View,
-        axis: usize,
-        times: Option<usize>,
-    ) -> Result<View> {
-        let Some(times) = times else { return refuse("data is repeated along an open axis") };
-        let (own, place) = (view.canonical()?.0, view.place(axis)?);
-        let (outer, inner) = (own[..place].concat(), own[place + 1..].concat());
-        let rows = [&outer[..], &own[place]].concat();
-        let source = self.arranged(view, &[rows, inner.clone()])?;
-        let config = json!({"size": times});
-        let source = self.layer("UpSampling1D", config, vec![source], vec![])?;
-        let all = self.axis(extent(&own[place]).and_then(|n| n.checked_mul(times)));
-        let mut axes = view.axes.clone();
-        axes[axis].clone_from(&all);
-        Ok(View { source, own: vec![[&outer[..], &all].concat(), inner], axes })
-    }
-
     /// x and a constant, which is repeated to the shape of x; the other way round, if `first`.
     fn with_constant(
         &mut self,
@@ -327,50 +307,6 @@ impl Import<'_> {
         };
         let source = self.layer("Rescaling", config, vec![source], vec![])?;
         Ok(Value::View(View { source, own, ..view }))
-    }
-
-    pub(super) fn pad(&mut self, node: &OnnxNode) -> Result<Value> {
-        let view = self.view(node, 0)?;
-        let zero = match self.optional(node, 2)? {
-            Some(_) => self.floats(node, 2)?.1.first() == Some(&0.0),
-            None => float(node, "value", 0.0) == 0.0,
-        };
-        let Some(pads) = self.ints(node, 1, "pads")? else { return refuse("no extents") };
-        let rank = view.axes.len();
-        if !zero || text(node, "mode", "constant") != "constant" {
-            return refuse("padding with something else than zeros");
-        }
-        let axes: Vec<usize> = match self.ints(node, 3, "axes")? {
-            Some(axes) => {
-                axes.iter().map(|&a| super::value::axis_of(a, rank)).collect::<Result<_>>()?
-            }
-            None => (0..rank).collect(),
-        };
-        let mut view = view;
-        for (i, &axis) in axes.iter().enumerate() {
-            let ends = [pads.get(i), pads.get(i + axes.len())];
-            let [Some(&ahead), Some(&behind)] = ends else { return refuse("too few extents") };
-            let ends = [usize::try_from(ahead), usize::try_from(behind)];
-            let [Ok(ahead), Ok(behind)] = ends else { return refuse("a negative padding") };
-            if ahead > 0 || behind > 0 {
-                view = self.padded(&view, axis, [ahead, behind])?;
-            }
-        }
-        Ok(Value::View(view))
-    }
-
-    /// The view with zeros before and behind the elements of an axis.
-    pub(super) fn padded(&mut self, view: &View, axis: usize, ends: [usize; 2]) -> Result<View> {
-        let (mut own, place) = (view.canonical()?.0, view.place(axis)?);
-        let along = own.remove(place);
-        let rest = own.concat();
-        let source = self.arranged(view, &[along.clone(), rest.clone()])?;
-        let config = json!({"padding": ends});
-        let source = self.layer("ZeroPadding1D", config, vec![source], vec![])?;
-        let padded = self.axis(extent(&along).map(|n| n + ends[0] + ends[1]));
-        let mut axes = view.axes.clone();
-        axes[axis].clone_from(&padded);
-        Ok(View { source, own: vec![padded, rest], axes })
     }
 }
 
@@ -435,30 +371,5 @@ fn nested(array: &Array) -> Json {
     match &array.elements {
         Elements::Floats(values) => level(&array.dims[outer..], values),
         Elements::Ints(_) => Json::Null,
-    }
-}
-
-/// Arithmetic of extents.
-fn of_dims(operator: &str, a: &Value, b: &Value) -> Result<Value> {
-    let (Some((a, alone)), Some((b, other))) = (dims_of(a), dims_of(b)) else {
-        return refuse("of an extent and data");
-    };
-    let count = a.len().max(b.len());
-    let at =
-        |dims: &[Dim], i: usize| if dims.len() == 1 { dims.first() } else { dims.get(i) }.cloned();
-    let one = |i: usize| {
-        let (a, b) = (at(&a, i)?, at(&b, i)?);
-        match operator {
-            "Mul" => Some(a.times(&b)),
-            "Div" => a.divided(&b),
-            "Add" if b == Dim::known(0) => Some(a),
-            "Sub" if b == Dim::known(0) => Some(a),
-            "Equal" if b.number().is_some_and(|n| n < 0) => Some(Dim::known(0)),
-            _ => None,
-        }
-    };
-    match (0..count).map(one).collect::<Option<Vec<Dim>>>() {
-        Some(dims) => Ok(dims_value(dims, alone && other)),
-        None => refuse("of an open extent: export the model with fixed extents"),
     }
 }

@@ -8,9 +8,12 @@ mod elementwise;
 mod fold;
 mod gelu;
 mod inputs;
+mod margins;
+mod moves;
 mod products;
 mod recurrent;
 mod shapes;
+mod slices;
 mod value;
 mod windows;
 
