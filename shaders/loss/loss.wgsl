@@ -2,7 +2,8 @@
 //     workgroup   every `parts`-th block of 256 predictions
 //     thread      every THREADS-th of those, then tree_sum.wgsl
 // backward:  dx = w l'(x, y) d_loss / count; one thread per prediction
-struct Params { count: u32, examples: u32, delta: f32, parts: u32 }
+// `parameter` is Huber's delta, or the quantile q of the pinball loss
+struct Params { count: u32, examples: u32, parameter: f32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> predictions: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<f32>;
@@ -11,7 +12,7 @@ struct Params { count: u32, examples: u32, delta: f32, parts: u32 }
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-// 0: binary cross-entropy of logits, 1: squared error, 2: absolute error, 3: Huber's
+// 0: binary cross-entropy of logits, 1: squared error, 2: absolute error, 3: Huber's, 4: pinball
 override KIND: u32 = 0u;
 override HAS_WEIGHTS: bool = false;
 
@@ -24,9 +25,12 @@ fn loss(x: f32, y: f32) -> f32 {
         }
         case 1u: { return error * error; }
         case 2u: { return error; }
+        case 4u: {
+            return error * select(1.0 - params.parameter, params.parameter, y >= x);
+        }
         default: {
-            let far = params.delta * (error - 0.5 * params.delta);
-            return select(far, 0.5 * error * error, error <= params.delta);
+            let far = params.parameter * (error - 0.5 * params.parameter);
+            return select(far, 0.5 * error * error, error <= params.parameter);
         }
     }
 }
@@ -36,7 +40,11 @@ fn loss_slope(x: f32, y: f32) -> f32 {
         case 0u: { return sigmoid(x) - y; }
         case 1u: { return 2.0 * (x - y); }
         case 2u: { return keep_nan(x - y, sign(x - y)); }
-        default: { return keep_nan(x - y, clamp(x - y, -params.delta, params.delta)); }
+        case 4u: {
+            let q = params.parameter;
+            return keep_nan(x - y, select(select(0.0, 1.0 - q, x > y), -q, x < y));
+        }
+        default: { return keep_nan(x - y, clamp(x - y, -params.parameter, params.parameter)); }
     }
 }
 

@@ -32,6 +32,13 @@ pub enum Loss {
         /// The size of an error from which on the loss is linear; Keras's default is 1.
         delta: f32,
     },
+    /// The mean pinball loss, whose smallest value a quantile has: of an error e = y - x it is
+    /// `quantile` e if e >= 0, else (`quantile` - 1) e. The labels have the output's shape. Keras
+    /// has no such loss.
+    Pinball {
+        /// The quantile, from 0 to 1; 0.5 is the median.
+        quantile: f32,
+    },
 }
 
 /// The options of a binary or categorical cross-entropy, with Keras's names and defaults.
@@ -144,6 +151,7 @@ impl Loss {
             Self::MeanSquaredError => ElementLoss::SquaredError,
             Self::MeanAbsoluteError => ElementLoss::AbsoluteError,
             Self::Huber { delta } => ElementLoss::Huber { delta },
+            Self::Pinball { quantile } => ElementLoss::Pinball { quantile },
             Self::CategoricalCrossentropy(_) | Self::SparseCategoricalCrossentropy { .. } => {
                 return self.push_categorical(g, output, labels, weights);
             }

@@ -219,7 +219,7 @@ impl Argument for Schedule {
 }
 
 /// Names that Keras accepts for a loss, its class first.
-fn losses() -> [(&'static [&'static str], Loss); 6] {
+fn losses() -> [(&'static [&'static str], Loss); 7] {
     [
         (&["BinaryCrossentropy", "bce"], Loss::binary_crossentropy()),
         (&["CategoricalCrossentropy"], Loss::categorical_crossentropy()),
@@ -227,6 +227,7 @@ fn losses() -> [(&'static [&'static str], Loss); 6] {
         (&["MeanSquaredError", "mse"], Loss::MeanSquaredError),
         (&["MeanAbsoluteError", "mae"], Loss::MeanAbsoluteError),
         (&["Huber", "huber_loss"], Loss::Huber { delta: 1.0 }),
+        (&["Pinball"], Loss::Pinball { quantile: 0.5 }),
     ]
 }
 
@@ -253,6 +254,7 @@ impl Loss {
                 a.fixed("axis", -1)
             }
             Self::Huber { delta } => a.number("delta", delta, Numbers::NotNegative),
+            Self::Pinball { quantile } => a.number("quantile", quantile, Numbers::Fraction),
             _ => Ok(()),
         }
     }
@@ -283,6 +285,10 @@ impl Loss {
 
     /// The loss as an object of Keras 3.
     fn to_json(self, reader: Reader) -> Result<Value, ConfigError> {
+        if let (Self::Pinball { .. }, Reader::Keras) = (self, reader) {
+            let what = "Keras has no such loss".into();
+            return Err(ConfigError::Foreign { owner: "loss Pinball".into(), what });
+        }
         let mut loss = self;
         let mut arguments = Arguments::written(format!("loss {}", self.name()), reader);
         loss.arguments(&mut arguments)?;

@@ -37,6 +37,12 @@ pub enum ElementLoss {
         /// The distance |x - y| beyond which the loss is linear.
         delta: f32,
     },
+    /// Pinball loss of the quantile q: q (y - x) if y >= x, else (1 - q) (x - y) (Koenker and
+    /// Bassett, "Regression Quantiles", 1978).
+    Pinball {
+        /// The quantile q in 0..=1 that the x of the smallest mean loss is.
+        quantile: f32,
+    },
 }
 
 impl ElementLoss {
@@ -46,11 +52,17 @@ impl ElementLoss {
             Self::SquaredError => 1,
             Self::AbsoluteError => 2,
             Self::Huber { .. } => 3,
+            Self::Pinball { .. } => 4,
         }
     }
 
-    fn delta(self) -> f32 {
-        if let Self::Huber { delta } = self { delta } else { 1.0 }
+    /// The number that the loss is given by: delta or q.
+    fn parameter(self) -> f32 {
+        match self {
+            Self::Huber { delta } => delta,
+            Self::Pinball { quantile } => quantile,
+            _ => 1.0,
+        }
     }
 
     fn apply<F: Real>(self, x: F, y: F) -> F {
@@ -63,6 +75,10 @@ impl ElementLoss {
                 let delta = F::of(delta.into());
                 let far = delta * (error - half * delta);
                 if error <= delta { half * error * error } else { far }
+            }
+            Self::Pinball { quantile } => {
+                let q = F::of(quantile.into());
+                error * if y >= x { q } else { F::one() - q }
             }
         }
     }
@@ -77,6 +93,11 @@ impl ElementLoss {
             Self::Huber { delta } => {
                 let delta = F::of(delta.into());
                 clip(error, -delta, delta)
+            }
+            Self::Pinball { .. } if error == F::zero() || error.is_nan() => error,
+            Self::Pinball { quantile } => {
+                let q = F::of(quantile.into());
+                if error < F::zero() { -q } else { F::one() - q }
             }
         }
     }
@@ -127,7 +148,7 @@ impl Loss {
             .bind("weights", weights)
             .param("count", x.len())
             .param("examples", x.dims().first().copied().unwrap_or(1))
-            .param("delta", self.of.delta())
+            .param("parameter", self.of.parameter())
             .param("parts", parts(x))
     }
 }
@@ -177,7 +198,7 @@ impl Op for Loss {
             .bind("out", Operand::Output(0))
             .param("count", x.len())
             .param("examples", 0usize)
-            .param("delta", 0.0)
+            .param("parameter", 0.0)
             .param("parts", parts);
         let launches = vec![sum.bind("out", Operand::Scratch(0)), add];
         Ok(Work { scratch: vec![parts], launches })
@@ -249,6 +270,7 @@ pub fn cases() -> Vec<Case> {
         ("squared error", ElementLoss::SquaredError),
         ("absolute error", ElementLoss::AbsoluteError),
         ("huber", ElementLoss::Huber { delta: 1.5 }),
+        ("pinball", ElementLoss::Pinball { quantile: 0.9 }),
     ];
     let mut cases = Vec::new();
     for (name, of) in kinds {
