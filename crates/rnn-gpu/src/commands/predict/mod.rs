@@ -6,8 +6,9 @@ mod text;
 pub use arrays::ArrayInput;
 pub use text::TextInput;
 
-use crate::process::open_device;
+use crate::process::{Process, open_device};
 use anyhow::{Result, ensure};
+use rnn_run::forecast;
 use std::path::PathBuf;
 
 /// The arguments of `rnn-gpu predict`.
@@ -39,6 +40,11 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
     match files {
+        Some(files) if forecast::is_forecast(&args.model) => {
+            let rows = forecast::predict(&args.model, files, &*device, &Process)?;
+            eprintln!("wrote {}: {rows} rows", files.1.display());
+            Ok(())
+        }
         Some(files) => arrays::predict(&args.model, &args.arrays, files, &*device),
         None => text::predict(&args.model, &args.text, &*device),
     }
