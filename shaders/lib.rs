@@ -58,14 +58,18 @@ macro_rules! wgsl {
 }
 
 wgsl!(ACTIVATION, "activation.wgsl", "Activations of all elements.");
+wgsl!(AXIS, "axis.wgsl", "Slices and reductions along one axis.");
 wgsl!(CAST, "cast.wgsl", "Conversions between f32 and f16.");
 wgsl!(COLUMNS, "columns.wgsl", "Copies of ranges of columns.");
 wgsl!(COPY, "copy.wgsl", "Copies to and from unaligned offsets.");
 wgsl!(DROPOUT, "dropout.wgsl", "Dropout of elements.");
-wgsl!(ELEMENTWISE, "elementwise.wgsl", "Sums, differences and products of elements.");
+wgsl!(ELEMENTWISE, "elementwise.wgsl", "Functions of two elements.");
+wgsl!(INTERPOLATE, "interpolate.wgsl", "Enlargement between pixels, and its gradient.");
 wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
+wgsl!(PACE_PROBE, "pace_probe.wgsl", "A measure of how fast a device computes.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
+wgsl!(MASK_SCORES, "mask_scores.wgsl", "Attention scores without what masks hide.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
 wgsl!(NOISE, "noise.wgsl", "Normally distributed noise.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");
@@ -77,6 +81,7 @@ wgsl!(
 );
 wgsl!(SUM_ROWS, "sum_rows.wgsl", "Sums over the rows of a matrix.");
 wgsl!(SOFTMAX, "softmax.wgsl", "The softmax of each row, its logarithm, and their gradients.");
+wgsl!(UNARY, "unary.wgsl", "Functions of one element.");
 
 /// Parts that many shaders begin with.
 pub mod shared {
@@ -96,6 +101,7 @@ pub mod shared {
         "shared/exponential.wgsl",
         "Exponentials and logarithms with bounded errors."
     );
+    wgsl!(LOGARITHM, "shared/logarithm.wgsl", "Logarithms and powers, of probabilities above all.");
     wgsl!(PHILOX, "shared/philox.wgsl", "Counter-based random numbers.");
     wgsl!(
         ROWWISE,
@@ -166,6 +172,7 @@ pub mod simple_rnn {
 /// Convolutions.
 pub mod conv {
     wgsl!(CONV, "conv/conv.wgsl", "Convolutions and their gradients.");
+    wgsl!(GROUPED, "conv/grouped.wgsl", "Convolutions in groups, and their gradients.");
 }
 
 /// Products of matrices.
@@ -221,6 +228,13 @@ pub mod embedding {
 /// Losses and metrics.
 pub mod loss {
     wgsl!(CATEGORICAL, "loss/categorical.wgsl", "Cross-entropy of a softmax, and its gradient.");
+    wgsl!(CTC, "loss/ctc.wgsl", "Connectionist temporal classification, and its gradient.");
+    wgsl!(
+        HINGE_LABELS,
+        "loss/hinge_labels.wgsl",
+        "Labels 0 and 1 as the -1 and 1 of hinge losses."
+    );
+    wgsl!(LOG_ODDS, "loss/log_odds.wgsl", "Logits of probabilities.");
     wgsl!(LOSS, "loss/loss.wgsl", "Mean losses of predictions, and their gradients.");
     wgsl!(
         MASKED_WEIGHTS,
@@ -228,6 +242,7 @@ pub mod loss {
         "Weights of the losses of a masked sequence."
     );
     wgsl!(METRIC_SUMS, "loss/metric_sums.wgsl", "The running sums behind metrics.");
+    wgsl!(ROW_LOSS, "loss/row_loss.wgsl", "Losses of rows of predictions, and their gradients.");
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ struct Params {
     // Windows per part of the sum over windows, and number of parts.
     per_part: u32,
     parts: u32,
+    // Row tiles and parts before those of a launch over a part of the grid.
+    first_tile: u32,
+    first_part: u32,
     a_offset: u32,
     b_offset: u32,
     bias_offset: u32,
@@ -80,7 +83,7 @@ fn load_b(k: u32, column: u32) -> f32 {
 
 @compute @workgroup_size(TILE_THREADS)
 fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE_ROWS;
+    let row0 = (params.first_tile + group.y) * TILE_ROWS;
     let column0 = group.x * TILE_COLUMNS;
     let first = thread / SLICE;
     let stride = TILE_ROWS / 4u;
@@ -140,7 +143,7 @@ const FEW_ROWS = 64u;
 // At most four columns. 16 threads share the terms of a row; each thread has four rows, 16 apart.
 @compute @workgroup_size(256)
 fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * FEW_ROWS + thread / 16u;
+    let row0 = (params.first_tile + group.y) * FEW_ROWS + thread / 16u;
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
     for (var i = 0u; i < 4u; i++) {
@@ -214,14 +217,14 @@ fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
 // Gradient of the kernel: rows are (tap, channel), terms are the windows of a part.
 @compute @workgroup_size(TILE_THREADS)
 fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE_ROWS;
+    let row0 = (params.first_tile + group.y) * TILE_ROWS;
     let column0 = group.x * TILE_COLUMNS;
-    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
-    let end = min(pixels, (group.z + 1u) * params.per_part);
+    let part = params.first_part + group.z;
+    let end = min(params.items * TARGET_D * TARGET_H * TARGET_W, (part + 1u) * params.per_part);
     let tx = thread % COLUMN_THREADS;
     let ty = thread / COLUMN_THREADS;
     var sums: Blocks;
-    for (var first = group.z * params.per_part; first < end; first += SLICE) {
+    for (var first = part * params.per_part; first < end; first += SLICE) {
         for (var i = thread; i < TILE_ROWS * SLICE; i += TILE_THREADS) {
             let k = i / TILE_ROWS;
             a_tile[k * A_PITCH + i % TILE_ROWS] = seen_element(first + k, end, row0 + i % TILE_ROWS);
@@ -235,7 +238,7 @@ fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         add_slice(&sums, tx, ty);
         workgroupBarrier();
     }
-    store_blocks(group.z, row0 + ty, column0 + tx, sums);
+    store_blocks(part, row0 + ty, column0 + tx, sums);
 }
 
 // Element of a row (tap, channel) that a target's window sees.
@@ -264,11 +267,11 @@ fn target_element(pixel: u32, end: u32, column: u32) -> f32 {
 // target.
 @compute @workgroup_size(256)
 fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = group.y * FEW_ROWS + thread % FEW_ROWS;
-    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
-    let end = min(pixels, (group.z + 1u) * params.per_part);
+    let row = (params.first_tile + group.y) * FEW_ROWS + thread % FEW_ROWS;
+    let part = params.first_part + group.z;
+    let end = min(params.items * TARGET_D * TARGET_H * TARGET_W, (part + 1u) * params.per_part);
     var sums: vec4<f32>;
-    for (var pixel = group.z * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
+    for (var pixel = part * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
         // Columns beyond the last are not stored.
         sums += seen_element(pixel, end, row) * vec4<f32>(
             target_element(pixel, end, 0u), target_element(pixel, end, 1u),
@@ -277,7 +280,7 @@ fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
     let column = thread / FEW_ROWS;
     let sum = sum_shares(sums, thread, 4u, FEW_ROWS);
     if row < params.rows && column < params.columns {
-        out[(group.z * params.rows + row) * params.columns + column] = Out(sum);
+        out[(part * params.rows + row) * params.columns + column] = Out(sum);
     }
 }
 

@@ -73,7 +73,7 @@ fn finish_candidate(row: u32, unit: u32, product: f32) {
 // reset gate's gradient, which flows through the candidate of the same step.
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first = vec2<u32>(group.y * ROWS, group.x * COLUMNS);
+    let first = vec2<u32>(first_row(group), group.x * COLUMNS);
     var sums: mat4x4<f32>;
     if FIRST_GATE == OF_CANDIDATE {
         sums = multiply_back(params.step - 1u, first, thread);

@@ -16,6 +16,9 @@ struct Params {
     // Gates among the columns of the result.
     column_gates: u32,
     period: u32,
+    // Row tiles and parts before those of a launch over a part of the grid.
+    first_tile: u32,
+    first_part: u32,
     a_offset: u32,
     b_offset: u32,
     bias_offset: u32,
@@ -106,9 +109,10 @@ fn load_tiles(row0: u32, columns: Columns, k0: u32, k_end: u32, thread: u32) {
 
 @compute @workgroup_size(TILE_THREADS)
 fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE_ROWS;
+    let row0 = (params.first_tile + group.y) * TILE_ROWS;
     let columns = columns_of(group.x);
-    let k_start = group.z * params.k_part;
+    let part = params.first_part + group.z;
+    let k_start = part * params.k_part;
     let k_end = min(k_start + params.k_part, params.k);
     let k_width = params.k / K_GATES;
     let tx = thread % COLUMN_THREADS;
@@ -132,15 +136,15 @@ fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         total.below += drop_sums(gate, row_on, column, sums.below);
         total.across += drop_sums(gate, row_on, column_on, sums.across);
     }
-    store(row, column, columns.end, group.z, total.first);
+    store(row, column, columns.end, part, total.first);
     if COLUMN_BLOCKS > 1u {
-        store(row, column_on, columns.end, group.z, total.beside);
+        store(row, column_on, columns.end, part, total.beside);
     }
     if ROW_BLOCKS > 1u {
-        store(row_on, column, columns.end, group.z, total.below);
+        store(row_on, column, columns.end, part, total.below);
     }
     if COLUMN_BLOCKS > 1u && ROW_BLOCKS > 1u {
-        store(row_on, column_on, columns.end, group.z, total.across);
+        store(row_on, column_on, columns.end, part, total.across);
     }
 }
 

@@ -8,7 +8,17 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
-struct Params { m: u32, n: u32, k: u32, k_part: u32, a_offset: u32, b_offset: u32 }
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    k_part: u32,
+    // Rows of workgroups and parts before those of a launch over a part of the grid.
+    first_tile: u32,
+    first_part: u32,
+    a_offset: u32,
+    b_offset: u32,
+}
 
 @group(0) @binding(0) var<storage, read> a: array<f16>;
 @group(0) @binding(1) var<storage, read> b: array<f16>;
@@ -43,10 +53,10 @@ fn multiply(
     @builtin(num_subgroups) subgroups: u32,
 ) {
     for (var block = subgroup; block < BLOCKS * BLOCKS; block += subgroups) {
-        let row = 2u * SIDE * (group.y * BLOCKS + block / BLOCKS);
+        let row = 2u * SIDE * ((params.first_tile + group.y) * BLOCKS + block / BLOCKS);
         let column = 2u * SIDE * (group.x * BLOCKS + block % BLOCKS);
         if row < params.m && column < params.n {
-            multiply_block(row, column, group.z);
+            multiply_block(row, column, params.first_part + group.z);
         }
     }
 }

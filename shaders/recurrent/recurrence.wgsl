@@ -13,6 +13,8 @@ struct Params {
     // A scan: TERMS, as a number that drivers do not know: Adreno's would unroll the loop over it, load all
     // weights before the first is used, and spill.
     terms: u32,
+    // Step by step: tiles of rows before those of a launch over a part of them.
+    first_tile: u32,
     // Offset of a GRU's bias.
     bias_offset: u32,
 }

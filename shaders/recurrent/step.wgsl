@@ -36,7 +36,7 @@ fn finish(row: u32, unit: u32, product: vec4<f32>) {
 // hidden state before it. At 0 there is no step left, and the gradient is that of the first state.
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first = vec2<u32>(group.y * ROWS, group.x * COLUMNS);
+    let first = vec2<u32>(first_row(group), group.x * COLUMNS);
     var sums: mat4x4<f32>;
     if params.step < params.steps {
         sums = multiply_back(params.step, first, thread);

@@ -56,9 +56,13 @@ fn taps() -> u32 {
     return SIZE_D * SIZE_H * SIZE_W;
 }
 
+fn first_row(group: vec3<u32>) -> u32 {
+    return (params.first_tile + group.y) * ROWS;
+}
+
 // The first row and the first unit of a tile.
 fn corner(group: vec3<u32>) -> vec2<u32> {
-    return vec2<u32>(group.y * ROWS, group.x * select(16u, COLUMNS, GATE_COUNT == 1u));
+    return vec2<u32>(first_row(group), group.x * select(16u, COLUMNS, GATE_COUNT == 1u));
 }
 
 // Gate and unit of one of the tile's 64 columns.

@@ -27,3 +27,14 @@ fn is_below_one(x: f32) -> bool {
 fn is_fraction(x: f32) -> bool {
     return bitcast<u32>(x) - 1u < 0x3f7fffffu;
 }
+
+// A whole number for each number, in the order of the numbers; both zeros have 0.
+fn order(x: f32) -> i32 {
+    let bits = bitcast<i32>(x);
+    return select(bits, -(bits & 0x7fffffff), bits < 0);
+}
+
+// True if a > b; false if one is NaN.
+fn is_greater(a: f32, b: f32) -> bool {
+    return order(a) > order(b) && !is_nan(a) && !is_nan(b);
+}

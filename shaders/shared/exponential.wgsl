@@ -61,7 +61,7 @@ fn log_of_one_and(e: f32) -> f32 {
     return keep_nan(e, twice_atanh(e / (2.0 + e)));
 }
 
-// log x, to 3 units in the last place, for x >= 2^-24; the name tells what losses need.
+// log x, to 3 units in the last place, for numbers from 2^-126 on; logarithm.wgsl takes the others.
 fn log_from_one(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
     // x = 2^n m, sqrt(1/2) <= m < sqrt(2).

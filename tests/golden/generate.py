@@ -808,8 +808,16 @@ def schedules():
         "exponential": decay.ExponentialDecay(0.1, 10, 0.5),
         "exponential_staircase": decay.ExponentialDecay(0.1, 10, 0.5, staircase=True),
         "cosine": decay.CosineDecay(0.2, 30, alpha=0.1),
+        "cosine_warm": decay.CosineDecay(0.01, 20, alpha=0.1, warmup_target=0.3, warmup_steps=7),
+        "restarts": decay.CosineDecayRestarts(0.2, 5, m_mul=0.8, alpha=0.05),
+        "restarts_of_one_length": decay.CosineDecayRestarts(0.2, 9, t_mul=1.0),
+        "polynomial": decay.PolynomialDecay(0.2, 30, 0.01, power=2.0),
+        "polynomial_cycle": decay.PolynomialDecay(0.2, 9, cycle=True),
+        "inverse_time": decay.InverseTimeDecay(0.2, 10, 0.5),
+        "inverse_time_staircase": decay.InverseTimeDecay(0.2, 10, 0.5, staircase=True),
     }.items():
-        group.add(case, {}, {"rates": [float(schedule(step)) for step in steps]})
+        rate = keras.saving.serialize_keras_object(schedule)
+        group.add(case, {"rate": rate}, {"rates": [float(schedule(step)) for step in steps]})
     group.save()
 
 
@@ -916,40 +924,91 @@ def bce():
 
 
 def losses():
-    """Weighed losses of a linear or softmax layer, with the gradient of what goes into it."""
+    """Weighed losses of a linear, sigmoid or softmax layer, with the gradient of what goes into it."""
     group = Group("losses")
-    for case, loss, ending in [
-        ("mean_squared_error", keras.losses.MeanSquaredError(), "linear"),
-        ("mean_absolute_error", keras.losses.MeanAbsoluteError(), "linear"),
-        ("huber", keras.losses.Huber(delta=0.7), "linear"),
-        ("binary_crossentropy", keras.losses.BinaryCrossentropy(), "sigmoid"),
-        ("categorical_crossentropy", keras.losses.CategoricalCrossentropy(), "softmax"),
+    of, probabilities = keras.losses, (0.01, 0.99)
+    for case, loss, ending, labels, *drawn in [
+        ("mean_squared_error", of.MeanSquaredError(), "linear", "normal"),
+        ("mean_absolute_error", of.MeanAbsoluteError(), "linear", "normal"),
+        ("huber", of.Huber(delta=0.7), "linear", "normal"),
+        ("binary_crossentropy", of.BinaryCrossentropy(), "sigmoid", "binary"),
+        ("categorical_crossentropy", of.CategoricalCrossentropy(), "softmax", "one_hot"),
+        ("sparse_categorical_crossentropy", of.SparseCategoricalCrossentropy(), "softmax", "class"),
+        ("mean_absolute_percentage_error", of.MeanAbsolutePercentageError(), "linear", "normal"),
+        ("mean_squared_logarithmic_error", of.MeanSquaredLogarithmicError(), "linear", "normal"),
+        ("log_cosh", of.LogCosh(), "linear", "normal"),
+        ("poisson", of.Poisson(), "linear", "count", 0.1, 5.0),
+        ("hinge", of.Hinge(), "linear", "binary"),
+        ("hinge_of_signs", of.Hinge(), "linear", "sign"),
+        ("squared_hinge", of.SquaredHinge(), "linear", "binary"),
+        ("categorical_hinge", of.CategoricalHinge(), "linear", "one_hot"),
+        ("kl_divergence", of.KLDivergence(), "linear", "distribution", -0.1, 1.1),
+        ("cosine_similarity", of.CosineSimilarity(), "linear", "normal"),
+        ("dice", of.Dice(), "linear", "binary", *probabilities),
+        ("tversky", of.Tversky(alpha=0.3, beta=0.7), "linear", "binary", *probabilities),
+        ("probabilities", of.BinaryCrossentropy(label_smoothing=0.1), "linear", "binary", -0.1, 1.1),
+        ("class_probabilities", of.CategoricalCrossentropy(), "linear", "one_hot", *probabilities),
         (
-            "sparse_categorical_crossentropy",
-            keras.losses.SparseCategoricalCrossentropy(),
-            "softmax",
+            "sparse_class_probabilities",
+            of.SparseCategoricalCrossentropy(),
+            "linear",
+            "class",
+            -0.1,
+            1.1,
+        ),
+        ("focal", of.BinaryFocalCrossentropy(), "sigmoid", "binary"),
+        ("focal_of_logits", of.BinaryFocalCrossentropy(from_logits=True), "linear", "binary"),
+        (
+            "balanced_focal",
+            of.BinaryFocalCrossentropy(True, alpha=0.3, gamma=1.5, label_smoothing=0.2),
+            "linear",
+            "binary",
+            *probabilities,
+        ),
+        ("categorical_focal", of.CategoricalFocalCrossentropy(), "softmax", "one_hot"),
+        ("ctc", of.CTC(), "linear", "labels"),
+        (
+            "categorical_focal_of_logits",
+            of.CategoricalFocalCrossentropy(0.4, 3.0, from_logits=True, label_smoothing=0.1),
+            "linear",
+            "one_hot",
         ),
     ]:
         rng = group.rng(case)
-        z = tf.constant(normal(rng, 6, 4))
-        if case.startswith("sparse"):
-            labels = rng.integers(0, 4, 6).astype(np.int32)
-        elif ending == "softmax":
-            labels = np.eye(4, dtype=np.float32)[rng.integers(0, 4, 6)]
-        elif ending == "sigmoid":
-            labels = rng.integers(0, 2, (6, 4)).astype(np.float32)
+        shape = (6, 7, 4) if labels == "labels" else (6, 4)
+        z = tf.constant(rng.uniform(*drawn, shape).astype(np.float32) if drawn else normal(rng, *shape))
+        if labels == "labels":
+            # Of 0 to 3 classes, some of which repeat.
+            y = np.zeros((6, 7), np.int32)
+            y[1:, 0], y[2:, 1], y[4:, 2] = [3, 1, 2, 2, 1], [3, 1, 2, 1], [2, 1]
+        elif labels == "class":
+            y = rng.integers(0, 4, 6).astype(np.int32)
+        elif labels == "one_hot":
+            y = np.eye(4, dtype=np.float32)[rng.integers(0, 4, 6)]
+        elif labels == "binary":
+            y = rng.integers(0, 2, (6, 4)).astype(np.float32)
+        elif labels == "sign":
+            y = rng.choice([-1.0, 1.0], (6, 4)).astype(np.float32)
+        elif labels == "count":
+            y = rng.integers(0, 6, (6, 4)).astype(np.float32)
+        elif labels == "distribution":
+            y = rng.dirichlet(np.ones(4), 6).astype(np.float32)
         else:
-            labels = normal(rng, 6, 4)
+            y = normal(rng, 6, 4)
         weights = rng.uniform(0.0, 2.0, 6).astype(np.float32)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(z)
             output = keras.activations.get(ending)(z)
-            plain = loss(labels, output)
-            weighed = loss(labels, output, sample_weight=weights)
-        tensors = {"z": z, "labels": labels, "weights": weights}
+            plain = loss(y, output)
+            # A loss of the whole batch is weighed by the mean of the weights.
+            weighed = loss(y, output, sample_weight=weights)
+        tensors = {"z": z, "labels": y, "weights": weights}
         tensors |= {"plain_loss": plain, "plain_d_z": tape.gradient(plain, z)}
         tensors |= {"weighed_loss": weighed, "weighed_d_z": tape.gradient(weighed, z)}
-        group.add(case, {"ending": ending}, tensors)
+        described = keras.saving.serialize_keras_object(loss)
+        # Keras 3.15.1 does not write the delta of a Huber loss.
+        described["config"] |= {"delta": 0.7} if case == "huber" else {}
+        group.add(case, {"ending": ending, "loss": described}, tensors)
     group.save()
 
 

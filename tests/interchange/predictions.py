@@ -111,6 +111,42 @@ def keras_2():
     write("keras2", model, [RANDOM.normal(size=(2, 3, 2)).astype("float32")])
 
 
+def keras_2_apart():
+    """The same as a description and weights, as Keras 2 writes those."""
+    with h5py.File(FOLDER / "keras2.h5") as whole, h5py.File(FOLDER / "keras2.weights.h5", "w") as file:
+        described = json.loads(whole.attrs["model_config"])
+        described |= {"keras_version": "2.2.4", "backend": "tensorflow"}
+        (FOLDER / "keras2.json").write_text(json.dumps(described))
+        weights = whole["model_weights"]
+        file.attrs["layer_names"] = weights.attrs["layer_names"]
+        for name in weights:
+            weights.copy(name, file)
+
+
+def frames():
+    """A model that is applied to each step, whole, and as a description and weights."""
+    encoder = keras.Sequential([L.Conv2D(2, 2), L.BatchNormalization(), L.Flatten(), L.Dense(2)])
+    every = L.TimeDistributed(encoder)
+    model = keras.Sequential([keras.Input((3, 3, 3, 1)), every, L.GRU(2), L.Dense(1)])
+    fill(model)
+    model.save(FOLDER / "frames.h5")
+    model.save_weights(FOLDER / "frames.weights.h5")
+    (FOLDER / "frames.json").write_text(model.to_json())
+    write("frames", model, [RANDOM.normal(size=(2, 3, 3, 3, 1)).astype("float32")])
+
+
+def sentences():
+    """Tokens of two axes, with a mask within each step."""
+    sentence = [keras.Input((4,), dtype="int32"), L.Embedding(7, 2, mask_zero=True), L.LSTM(2)]
+    every = L.TimeDistributed(keras.Sequential(sentence))
+    model = keras.Sequential([keras.Input((3, 4), dtype="int32"), every, L.GRU(2)])
+    fill(model)
+    model.save(FOLDER / "sentences.keras")
+    tokens = RANDOM.integers(1, 7, (2, 3, 4)).astype("int32")
+    tokens[0, 1, 2:] = tokens[1, 0] = 0
+    write("sentences", model, [tokens])
+
+
 FOLDER.mkdir(parents=True, exist_ok=True)
-for model in [words, branches, films, keras_2]:
+for model in [words, branches, films, keras_2, keras_2_apart, frames, sentences]:
     model()

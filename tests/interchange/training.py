@@ -46,6 +46,15 @@ def branches():
     return keras.Model(x, L.Dense(1, "sigmoid")(L.Add()([L.SimpleRNN(3)(x), late])))
 
 
+def frames():
+    """A model that is applied to each step, in which each is a batch of its own."""
+    inner = [L.Conv1D(2, 2, use_bias=False), L.BatchNormalization(momentum=0.5), L.Flatten()]
+    inner.append(L.Dense(3, "tanh", activity_regularizer="l2"))
+    ends = [L.GRU(3), L.Dense(1, "sigmoid")]
+    every = L.TimeDistributed(keras.Sequential(inner))
+    return keras.Sequential([keras.Input((4, 3)), L.Reshape((4, 3, 1)), every, *ends])
+
+
 def cases():
     decay = O.schedules.ExponentialDecay(0.1, 3, 0.5)
     yield "sgd", stack, O.SGD(0.1)
@@ -60,6 +69,7 @@ def cases():
     yield "nadam", stack, O.Nadam(0.01)
     yield "lion", stack, O.Lion(0.002, beta_1=0.8, weight_decay=0.01)
     yield "adam_branches", branches, O.Adam(0.01)
+    yield "adam_frames", frames, O.Adam(0.01)
     two = losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)
     yield "binary_logits", lambda: stack(2), O.Adam(0.01), two
     smooth = losses.CategoricalCrossentropy(label_smoothing=0.1)
@@ -68,6 +78,15 @@ def cases():
     yield "categorical_logits", lambda: stack(3), O.Adam(0.01), logits
     sparse = losses.SparseCategoricalCrossentropy(from_logits=True)
     yield "sparse_logits", lambda: stack(3), O.Adam(0.01), sparse
+    rates = O.schedules
+    focal = losses.BinaryFocalCrossentropy(apply_class_balancing=True)
+    yield "focal", stack, O.SGD(rates.CosineDecayRestarts(0.1, 3)), focal
+    polynomial = O.SGD(rates.PolynomialDecay(0.1, 6, 0.01, power=2.0))
+    yield "divergence", lambda: stack(3, "softmax"), polynomial, losses.KLDivergence()
+    warm = O.SGD(rates.CosineDecay(0.01, 9, warmup_target=0.1, warmup_steps=5))
+    yield "hinge", lambda: stack(1, "tanh"), warm, losses.Hinge()
+    inverse = O.SGD(rates.InverseTimeDecay(0.1, 3, 0.5))
+    yield "probabilities", lambda: stack(2, "hard_sigmoid"), inverse, losses.BinaryCrossentropy()
 
 
 def train(model, data, part):

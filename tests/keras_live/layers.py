@@ -52,12 +52,38 @@ def dense(d, shape):
     return L.Dense(d.whole(1, 5), **given, **held(d, "kernel", "bias"), **whole_layer(d))
 
 
+def einsum_dense(d, shape):
+    """The last axis becomes one or two, in any place behind the batch."""
+    letters = "abcdef"[: len(shape) + 1]
+    made = "yz"[: d.whole(1, 2)]
+    kept = list(letters[:-1])
+    place = d.whole(1, len(kept))
+    end = "".join([*kept[:place], made, *kept[place:]])
+    extents = [d.whole(1, 3) if c in made else shape[letters.index(c) - 1] for c in end[1:]]
+    equation = f"{letters},{letters[-1]}{made}->{end}"
+    bias = "".join(c for c in end[1:] if d.chance(0.5)) or None
+    return L.EinsumDense(equation, tuple(extents), bias_axes=bias, **held(d, "kernel", "bias"))
+
+
 def activation(d, shape):
     return L.Activation(d.pick([*ACTIVATIONS, "softmax"]))
 
 
+def axis(d, shape):
+    """An axis that is not the batch."""
+    return d.pick([-1, -1, *range(1, len(shape) + 1)])
+
+
+def axes(d, shape):
+    """One axis, or several."""
+    if d.chance(0.8):
+        return axis(d, shape)
+    several = [n for n in range(1, len(shape) + 1) if d.chance(0.6)]
+    return several or [len(shape)]
+
+
 def softmax(d, shape):
-    return L.Softmax()
+    return L.Softmax(axis=axes(d, shape))
 
 
 def dropout(d, shape):
@@ -78,7 +104,15 @@ def batch_normalization(d, shape):
 
 def layer_normalization(d, shape):
     given = d.some(epsilon=lambda d: d.number(0.001, 0.1), center=[False], scale=[False])
-    return L.LayerNormalization(**given, **held(d, "beta", "gamma"))
+    return L.LayerNormalization(axis=axes(d, shape), **given, **held(d, "beta", "gamma"))
+
+
+def group_normalization(d, shape):
+    given = d.some(epsilon=lambda d: d.number(0.001, 0.1), center=[False], scale=[False])
+    channels = axis(d, shape)
+    extent = shape[channels if channels < 0 else channels - 1]
+    groups = d.pick([-1, *(n for n in range(1, extent + 1) if extent % n == 0)])
+    return L.GroupNormalization(groups, channels, **given, **held(d, "beta", "gamma"))
 
 
 def flatten(d, shape):
@@ -219,6 +253,8 @@ def time_distributed(d, shape, whole):
     stateful, d.stateful = d.stateful, False
     inner = layer(d, shape[1:])
     d.stateful = stateful
+    if inner is not None and d.chance(0.3):
+        inner = keras.Sequential([keras.Input(shape[1:]), inner])
     return None if inner is None else L.TimeDistributed(inner, **whole)
 
 
@@ -233,8 +269,40 @@ def conv(d, shape):
     rank = len(shape) - 1
     size, given = windows(d, shape, rank, causal=rank == 1)
     kind = [L.Conv1D, L.Conv2D, L.Conv3D][rank - 1]
-    given |= d.some(activation=[*ACTIVATIONS, "softmax"], use_bias=[False])
-    return kind(d.whole(1, 4), size, **given, **held(d, "kernel", "bias"), **whole_layer(d))
+    given |= convolving(d, "kernel")
+    groups = d.pick([n for n in (1, 2, 3) if shape[-1] % n == 0]) if d.chance(0.3) else 1
+    return kind(groups * d.whole(1, 4), size, groups=groups, **given)
+
+
+def convolving(d, *kernels):
+    """What every convolution has, whose kernels have these names in its arguments."""
+    given = d.some(activation=[*ACTIVATIONS, "softmax"], use_bias=[False])
+    return given | held(d, *kernels, "bias") | whole_layer(d)
+
+
+def separable(d, shape):
+    """DepthwiseConv or SeparableConv. TensorFlow takes one stride for all axes."""
+    rank = len(shape) - 1
+    if rank > 2:
+        return None
+    size, given = windows(d, shape, rank)
+    if isinstance(given.get("strides"), tuple):
+        given["strides"] = max(given["strides"])
+    given |= d.some(depth_multiplier=[2])
+    if d.chance(0.5):
+        kind = [L.DepthwiseConv1D, L.DepthwiseConv2D][rank - 1]
+        return kind(size, **given, **convolving(d, "depthwise"))
+    kind = [L.SeparableConv1D, L.SeparableConv2D][rank - 1]
+    return kind(d.whole(1, 4), size, **given, **convolving(d, "depthwise", "pointwise"))
+
+
+def transposed(d, shape):
+    """TensorFlow does not dilate them on a CPU."""
+    rank = len(shape) - 1
+    size, given = windows(d, shape, rank)
+    given.pop("dilation_rate", None)
+    kind = [L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose][rank - 1]
+    return kind(d.whole(1, 4), size, **given, **convolving(d, "kernel"))
 
 
 def pooling(d, shape):
@@ -252,21 +320,25 @@ def global_pooling(d, shape):
 
 def up_sampling(d, shape):
     rank = len(shape) - 1
+    if rank == 2 and d.chance(0.4):
+        return L.UpSampling2D((d.whole(1, 3), d.whole(1, 3)), interpolation="bilinear")
     size = d.whole(1, 2) if rank == 1 else tuple(d.whole(1, 2) for _ in range(rank))
     return [L.UpSampling1D, L.UpSampling2D, L.UpSampling3D][rank - 1](size)
 
 
 ANY = [
     (2, dense),
+    (0.4, einsum_dense),
     (1, activation),
     (0.5, softmax),
     (0.3, dropout),
     (1.5, batch_normalization),
     (1, layer_normalization),
+    (0.4, group_normalization),
     (0.5, reshape),
 ]
 DEEP = [*ANY, (0.6, flatten), (1.5, time_distributed)]
-PIXELS = [(2, conv), (1, pooling), (1, global_pooling), (0.6, up_sampling)]
+PIXELS = [(2, conv), (0.6, separable), (0.6, transposed), (1, pooling), (1, global_pooling), (0.6, up_sampling)]
 TABLE = {
     1: [*ANY, (0.5, repeat_vector)],
     2: [

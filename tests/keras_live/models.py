@@ -54,7 +54,8 @@ class Growing:
     def apply(self, layer, *inputs, **more):
         """The first of what a layer makes of tensors; all that it makes join the graph."""
         one = list(inputs) if len(inputs) > 1 else inputs[0]
-        made = layer(one, **more)
+        separate = isinstance(layer, L.MultiHeadAttention)
+        made = layer(*inputs, **more) if separate else layer(one, **more)
         made = list(made) if isinstance(made, (list, tuple)) else [made]
         for tensor in made:
             shape = self.shape(tensor)
@@ -74,7 +75,7 @@ class Growing:
     def grow(self, source):
         """Applies something to a tensor."""
         ways = [(8, self.one), (1, self.residual), (1, self.states), (0.7, self.again)]
-        ways += [(0.7, self.nested), (1, self.merge)]
+        ways += [(0.7, self.nested), (1, self.merge), (0.7, self.attention)]
         way = self.d.weighted(ways)
         for _ in range(20):
             try:
@@ -119,6 +120,27 @@ class Growing:
         other, axis = d.pick(fitting)
         axis = axis - len(shape) if d.chance(0.5) else axis + 1
         return self.apply(L.Concatenate(axis=axis), source, other)
+
+    def attention(self, source):
+        """Attention of a sequence to itself or to another."""
+        d, shape = self.d, self.shape(source)
+        if len(shape) != 2:
+            return None
+        sequences = [t for t in self.tensors if len(self.shape(t)) == 2 and t.dtype != "int32"]
+        call = d.some(0.25, use_causal_mask=[True], return_attention_scores=[True])
+        if d.chance(0.5):
+            given = d.some(0.3, value_dim=[1, 3], output_shape=[2, (2, 2)], use_bias=[False])
+            made = L.MultiHeadAttention(d.whole(1, 3), d.whole(1, 3), **given, **held(d, "kernel", "bias"))
+        else:
+            width = shape[-1]
+            sequences = [t for t in sequences if self.shape(t)[-1] == width]
+            kind = d.pick([L.AdditiveAttention, L.Attention])
+            mode = {"score_mode": d.pick(["dot", "concat"])} if kind is L.Attention else {}
+            made = kind(use_scale=d.chance(0.5), **mode)
+        value = d.pick([source, *sequences])
+        keys = [t for t in sequences if self.shape(t)[0] == self.shape(value)[0]]
+        key = [d.pick(keys)] if keys and d.chance(0.3) else []
+        return self.apply(made, source, value, *key, **call)
 
     def states(self, source):
         """A recurrent layer that puts out its states, and perhaps one that begins with them."""

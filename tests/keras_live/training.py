@@ -32,7 +32,7 @@ def check_ties(model):
     """
     kinds = {type(layer).__name__ for layer in model._flatten_layers()}
     repeating = {"RepeatVector", "UpSampling1D", "UpSampling2D", "UpSampling3D"}
-    equal = repeating | {"LayerNormalization"}
+    equal = repeating | {"LayerNormalization", "GroupNormalization", "Conv3DTranspose"}
     if "MaxPooling3D" in kinds and kinds & equal:
         raise ValueError("MaxPooling3D of pixels that may be equal")
 

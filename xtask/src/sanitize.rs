@@ -29,7 +29,7 @@ pub fn run(root: &Path) -> Result<Outcome> {
         Command::new("rustup").args(["run", TOOLCHAIN, "rustc", "--print=host-tuple"]).output();
     let host = String::from_utf8(host.context("cannot start rustup")?.stdout)?;
 
-    let unit_tests = ["test", "--package=rnn-cpu", "--lib"];
+    let unit_tests = ["test", "--package=rnn-core", "--package=rnn-cpu", "--lib"];
     let mut miri = cargo(root);
     miri.arg("miri").args(unit_tests).args([
         "--target-dir=target/miri",

@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
         ("both", table(), Lstm::new(128).dropout(0.4).recurrent_dropout(0.4)),
         ("mask", table().mask_zero(), Lstm::new(128)),
     ] {
-        let model = Model::sequential(InputSpec::Tokens(LENGTH), 1)
+        let model = Model::sequential(InputSpec::tokens([LENGTH]), 1)
             .add(embedding)?
             .add(lstm)?
             .add(Dense::new(1, Activation::Sigmoid))?;

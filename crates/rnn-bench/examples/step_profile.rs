@@ -56,12 +56,13 @@ fn examples(experiment: Experiment) -> anyhow::Result<Batch> {
         let (noisy, shifted) = MovieOptions { count: 10, ..MovieOptions::default() }.all()?;
         return Ok(Batch { inputs: vec![noisy], labels: vec![shifted], weights: vec![] });
     }
-    let InputSpec::Tokens(length) = experiment.input() else { anyhow::bail!("no tokens") };
+    let InputSpec::Tokens(shape) = experiment.input() else { anyhow::bail!("no tokens") };
     let (rows, mut rng) = (128, Rng::new(1, 0));
-    let tokens = (0..rows * length).map(|_| rng.below(VOCABULARY as u32)).collect();
+    let tokens =
+        (0..rows * shape.iter().product::<usize>()).map(|_| rng.below(VOCABULARY as u32)).collect();
     let labels = (0..rows).map(|_| rng.below(2) as f32).collect();
     Ok(Batch {
-        inputs: vec![HostTensor::from_u32([rows, length], tokens)?],
+        inputs: vec![HostTensor::from_u32([&[rows], &shape[..]].concat(), tokens)?],
         labels: vec![HostTensor::from_f32([rows, 1], labels)?],
         weights: vec![],
     })

@@ -20,6 +20,7 @@ const LIMITS: Limits = Limits {
     matrix_units: None,
     subgroup_lanes: 32,
     loop_iterations: u64::MAX,
+    launch_work: u64::MAX,
 };
 
 /// The launches of a training step or an inference, in single precision.

@@ -109,7 +109,7 @@ pub fn measure(device: &dyn Device, quick: bool, out: &Path, host: &dyn Host) ->
 fn point(device: &dyn Device, size: Size, before: Option<u64>) -> Result<Point> {
     let Size { batch, steps, units } = size;
     let model = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(steps), 1)
+        Model::sequential(InputSpec::tokens([steps]), 1)
             .add(Embedding::new(VOCABULARY, 32))?
             .add(Lstm::new(units))?
             .add(Dense::new(1, Activation::Sigmoid))

@@ -86,7 +86,7 @@ impl BenchStep {
         let (frames, size) = self.video;
         match self.experiment {
             Experiment::NextFrame => InputSpec::floats([frames, size, size, 1]),
-            _ => InputSpec::Tokens(self.length),
+            _ => InputSpec::tokens([self.length]),
         }
     }
 

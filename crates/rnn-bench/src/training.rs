@@ -102,7 +102,7 @@ impl Training<'_> {
                     Batch { inputs: vec![noisy], labels: vec![shifted], ..Batch::default() };
                 (InputSpec::floats([frames, size, size, 1]), batch)
             }
-            _ => (InputSpec::Tokens(LENGTH), reviews(self.batch, LENGTH)?),
+            _ => (InputSpec::tokens([LENGTH]), reviews(self.batch, LENGTH)?),
         };
         Ok((self.experiment.model(input, self.preset, 1)?, batch))
     }

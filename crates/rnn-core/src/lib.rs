@@ -1,7 +1,8 @@
 //! The types that all other crates share: shapes, element types, tensors in host memory, arrays of
-//! examples, counter-based random numbers, and text that is shown.
+//! examples, counter-based random numbers, products of matrices, and text that is shown.
 
 mod examples;
+pub mod product;
 mod rng;
 mod shape;
 mod shown;

@@ -3,9 +3,9 @@
 
 use crate::entry::Entry;
 use crate::gemm_at_b::{Rows, sum_outer_products};
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector;
 use rayon::prelude::*;
+use rnn_core::product::{Matrix, MatrixMut, Threads, multiply};
 use rnn_graph::Io;
 use rnn_ops::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 use std::ops::Range;

@@ -5,7 +5,7 @@ use crate::simd;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op, Slice, SliceMut};
-use rnn_ops::{Activate, ActivateBackward, Activation, Binary, Update};
+use rnn_ops::{Activate, ActivateBackward, Activation, Binary, Definition, Update};
 
 /// The fast kernels of [`Binary`], [`Activate`], [`ActivateBackward`] and [`Update`], for the table
 /// in `kernels.rs`.
@@ -24,6 +24,10 @@ fn binary(op: &Binary, io: &mut Io<'_, f32>) {
         Binary::Add => elementwise(io, |a, b| a + b),
         Binary::Sub => elementwise(io, |a, b| a - b),
         Binary::Mul => elementwise(io, |a, b| a * b),
+        Binary::Div => elementwise(io, |a, b| a / b),
+        Binary::Max | Binary::Min | Binary::Equal | Binary::Greater | Binary::GreaterEqual => {
+            op.define(io);
+        }
     }
 }
 

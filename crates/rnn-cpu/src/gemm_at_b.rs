@@ -3,11 +3,11 @@
 use crate::blocks::{Blocked, MIN_COLUMNS, run_blocked, vectors_of_panels};
 use crate::packed::{AlignedBuf, PADDING, multiply_transposed};
 use crate::prefetch::LINE;
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::simd::{load, load_whole, processor, store_whole};
 use crate::vector::add;
 use pulp::Simd;
 use rayon::prelude::*;
+use rnn_core::product::{Matrix, MatrixMut, Threads, multiply};
 use std::ops::Range;
 
 /// Rows per block, such that the caches hold it.

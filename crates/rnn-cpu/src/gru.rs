@@ -2,12 +2,12 @@
 //! its reset gate before the product with U.
 
 use crate::entry::Entry;
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::recurrence::{Recurrence, rows_per_group};
 use crate::scan::{self, by_group, input_projection::InputProjection};
 use crate::simd::activate_each;
 use crate::vector::{add, flush};
 use rayon::prelude::*;
+use rnn_core::product::{Matrix, MatrixMut, Threads, multiply};
 use rnn_graph::Io;
 use rnn_ops::{Activation, Gru, GruBackward};
 

@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 static TABLE: LazyLock<HashMap<TypeId, &Entry>> = LazyLock::new(|| {
-    let lists: [&[Entry]; 14] = [
+    let lists: [&[Entry]; 15] = [
         conv::KERNELS,
+        conv::grouped::KERNELS,
         conv_lstm::KERNELS,
         dropout_matmul::KERNELS,
         embedding::KERNELS,

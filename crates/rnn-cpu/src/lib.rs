@@ -23,7 +23,6 @@ mod normalize;
 mod packed;
 mod pool;
 mod prefetch;
-mod product;
 mod rarer;
 mod recurrence;
 mod scan;

@@ -6,9 +6,9 @@ use crate::gemm_at_b::{Plain, sum_outer_products};
 use crate::gemm_tall::{Epilogue, GatheredRows, RowProduct};
 use crate::geometry::GateColumns;
 use crate::packed::UNROLL;
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector;
 use rayon::prelude::*;
+use rnn_core::product::{Matrix, MatrixMut, Threads, multiply};
 use rnn_graph::Io;
 use rnn_ops::{Matmul, MatmulWeights, SumRows};
 

@@ -1,8 +1,8 @@
 //! Products of recurrent cells by gemm. Rows of a batch are independent, so each thread runs a
 //! group of rows through all steps without waiting for another.
 
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector::{add, flush, scale_by};
+use rnn_core::product::{Matrix, MatrixMut, Threads, multiply};
 
 /// Returns the number of batch rows per group: a quarter of the batch, but at least 8 or the whole
 /// batch. It does not depend on the number of threads, so neither do the results.

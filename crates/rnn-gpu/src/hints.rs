@@ -39,6 +39,9 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         _ => None,
     };
     let of_model = |error: &ModelFileError| match error {
+        ModelFileError::WeightsAlone => {
+            Some(", or give the JSON of model.to_json() with --architecture model.json")
+        }
         ModelFileError::NoWeights => Some(": train it first with `rnn-gpu train --model`"),
         _ => None,
     };

@@ -3,24 +3,11 @@
 use anyhow::Result;
 use clap::Parser;
 use rnn::device::DeviceChoiceError;
-use rnn_gpu::commands::Command;
+use rnn_gpu::commands::Cli;
 use rnn_gpu::interrupt::{self, Cause};
 use rnn_gpu::{console, hints, probe};
 use std::env;
 use std::process::ExitCode;
-
-#[derive(Parser)]
-#[command(version, about = "Train and run recurrent networks on any GPU")]
-#[command(
-    after_help = "Examples:\n  rnn-gpu train lstm\n  rnn-gpu predict runs/lstm --text \"a wonderful \
-        film\" --explain\n  rnn-gpu new model.toml\n  rnn-gpu train --model model.toml --data \
-        d.npz\n  rnn-gpu export runs/model --to model.keras\n\n`rnn-gpu help COMMAND` says more of \
-        a command."
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
 
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
 fn main() -> ExitCode {

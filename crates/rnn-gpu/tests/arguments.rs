@@ -29,8 +29,15 @@ const RANDOM: [&str; 5] = ["dropout", "recurrent_dropout", "rate", "noise_shape"
 /// Layers that hold others. What is frozen is frozen here; Keras forgets it for the layers within when
 /// it reads a description, so that its weights move (`Layer.trainable_variables`,
 /// keras/src/layers/layer.py).
-const HOLDING: [&str; 6] =
-    ["Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN", "TimeDistributed"];
+const HOLDING: [&str; 7] = [
+    "Bidirectional",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "MultiHeadAttention",
+    "RNN",
+    "TimeDistributed",
+];
 
 /// A layer that Keras computes in half precision is computed in single precision here.
 const HALF: f64 = 5e-3;
@@ -135,7 +142,8 @@ fn problem(case: &Value, default: Option<&Value>) -> Option<String> {
         let names = weights_names(&model);
         let named = |name: &String| match target {
             "unit_forget_bias" => name.ends_with("/bias"),
-            "recurrent" => name.ends_with("/recurrent_kernel"),
+            "depthwise" if !name.ends_with("_kernel") => name.ends_with("/kernel"),
+            "recurrent" | "depthwise" | "pointwise" => name.ends_with(&format!("/{target}_kernel")),
             target => name.ends_with(&format!("/{target}")),
         };
         let of = |all: &[HostTensor]| -> Vec<HostTensor> {

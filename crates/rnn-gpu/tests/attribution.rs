@@ -31,7 +31,7 @@ fn floats(tensor: &HostTensor) -> Vec<f32> {
 /// Each contribution is the derivative of the log-odds by a factor on the token's embedding.
 fn follows_finite_differences(device: &dyn Device) {
     const STEP: f32 = 0.02;
-    let model = Model::sequential(InputSpec::Tokens(LENGTH), 3)
+    let model = Model::sequential(InputSpec::tokens([LENGTH]), 3)
         .add(embedding())
         .and_then(|m| m.add(Bidirectional::new(Lstm::new(6))))
         .and_then(|m| m.add(Dense::new(1, Activation::Sigmoid)))
@@ -66,7 +66,7 @@ fn follows_finite_differences(device: &dyn Device) {
 
 /// Of a linear model, contributions sum to the log-odds of one class against another.
 fn sums_to_the_log_odds(device: &dyn Device) {
-    let model = Model::sequential(InputSpec::Tokens(LENGTH), 5)
+    let model = Model::sequential(InputSpec::tokens([LENGTH]), 5)
         .add(embedding())
         .and_then(|m| m.add(GlobalAveragePooling1D()))
         .and_then(|m| m.add(Dense::new(3, Activation::Linear)))

@@ -1,14 +1,16 @@
 //! Keras's models predict here what they predict in Keras, and what is exported predicts there
 //! what it predicts here. The models are those of tests/interchange/models.py.
 
+mod common;
 #[path = "../../../tests/interchange/python.rs"]
 mod python;
 
 use anyhow::{Context, Result, ensure};
+use common::expect_close;
 use rnn::HostTensor;
 use rnn::model_file::{self, ModelFile};
 use rnn::nn::{
-    Bidirectional, Dataset, Gru, InputSpec, Layer, Loss, Lstm, Model, Optimizer, Trainer,
+    Bidirectional, Dataset, Dialect, Gru, InputSpec, Layer, Loss, Lstm, Model, Optimizer, Trainer,
     TrainerState,
 };
 use rnn_cpu::CpuDevice;
@@ -16,7 +18,9 @@ use rnn_formats::keras::Format;
 use rnn_run::arrays::samples;
 use rnn_run::arrays::{Arrays, ElementKind};
 use rnn_run::run::RunFolder;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// The largest difference from Keras, relative to values above 1.
 const TOLERANCE: f32 = 1e-5;
@@ -26,15 +30,6 @@ fn predictions(file: &ModelFile, inputs: &[HostTensor]) -> Result<Vec<HostTensor
     let device = CpuDevice::new();
     let mut trainer = Trainer::new(model, &device, Optimizer::adam(), 0);
     Ok(trainer.predict_batch(inputs)?)
-}
-
-fn expect_close(got: &HostTensor, want: &HostTensor) -> Result<()> {
-    ensure!(got.shape() == want.shape(), "{}, Keras has {}", got.shape(), want.shape());
-    for (index, (got, want)) in got.as_f32()?.iter().zip(want.as_f32()?).enumerate() {
-        let error = (got - want).abs() / want.abs().max(1.0);
-        ensure!(error <= TOLERANCE, "element {index} is {got}, Keras has {want}");
-    }
-    Ok(())
 }
 
 /// Predicts from one of Keras's files.
@@ -48,7 +43,7 @@ fn check_predictions(keras: &Path) -> Result<(ModelFile, Vec<HostTensor>, Vec<Ho
     let outputs = predictions(&file, &inputs)?;
     for (index, got) in outputs.iter().enumerate() {
         let want = arrays.get(&[&format!("output_{index}")], ElementKind::Floats)?;
-        expect_close(got, &want).with_context(|| format!("output {index}"))?;
+        expect_close(got, &want, TOLERANCE).with_context(|| format!("output {index}"))?;
     }
     Ok((file, inputs, outputs))
 }
@@ -59,7 +54,13 @@ fn check(keras: &Path) -> Result<()> {
     let ending = keras.extension().unwrap_or_default().to_string_lossy();
     let ours = keras.with_extension(format!("ours.{ending}"));
     let format = Format::of_path(keras).context("a form of Keras's")?;
-    model_file::save_keras(&file, format, &ours)?;
+    let saved = model_file::save_keras(&file, format, &ours);
+    if keras.file_stem().is_some_and(|name| name == "characters") {
+        let error = saved.err().context("the order of its layers depends on masks")?.to_string();
+        ensure!(error.contains("embedding") && error.contains("order"), "{error}");
+        return Ok(());
+    }
+    saved?;
     let again = predictions(&ModelFile::open(&ours)?, &inputs)?;
     ensure!(again == outputs, "exported and read again, it predicts something else");
     Ok(())
@@ -86,7 +87,109 @@ fn expect_all(folder: &Path, check: impl Fn(&Path) -> Result<()>) -> usize {
 fn keras_files_predict_what_they_did_in_keras() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/predictions");
     let count = expect_all(Path::new(folder), |keras| check_predictions(keras).map(drop));
-    assert_eq!(count, 4);
+    assert_eq!(count, 6);
+}
+
+fn of_predictions(name: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/predictions");
+    Path::new(folder).join(name)
+}
+
+/// As `model.to_json()` and `model.save_weights()` wrote them; without Python.
+#[test]
+fn weights_alone_take_the_description_in_another_file() -> Result<()> {
+    for name in ["frames", "keras2"] {
+        let [weights, json, arrays] =
+            ["weights.h5", "json", "npz"].map(|end| of_predictions(&format!("{name}.{end}")));
+        let file = ModelFile::open_weights(&weights, &json, Arc::new(|_| {}))?;
+        let mut arrays = Arrays::open(&arrays, false)?;
+        let input = arrays.get(&["input_0"], ElementKind::Floats)?;
+        let want = arrays.get(&["output_0"], ElementKind::Floats)?;
+        expect_close(&predictions(&file, &[input])?[0], &want, TOLERANCE).context(name)?;
+        let alone = format!("{:#}", anyhow::Error::from(ModelFile::open(&weights).err().unwrap()));
+        ensure!(alone.contains("weights alone"), "{alone}");
+    }
+    Ok(())
+}
+
+/// Optimizers, initializers and regularizers that are not known.
+#[test]
+fn what_only_training_needs_stops_no_prediction() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("odd.keras");
+    let tokens = Arrays::open(&of_predictions("words.npz"), false)?;
+    let written = |optimizer: Value, loss: Value, regularizer: Value| -> Result<_> {
+        let mut keras = rnn_formats::keras::read(&of_predictions("words.keras"))?;
+        let compile = keras.compile.as_mut().context("it was compiled")?;
+        (compile["optimizer"], compile["loss"]) = (optimizer, loss);
+        let config = keras.config.as_mut().context("a description")?;
+        let dense = &mut config["config"]["layers"][3]["config"];
+        dense["kernel_initializer"] = json!({"class_name": "Mine", "config": {"a": 1}});
+        dense["kernel_regularizer"] = regularizer;
+        keras.write(&path)?;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let lines = told.clone();
+        let tell = move |line: &str| lines.lock().unwrap().push(line.to_owned());
+        let file = ModelFile::open_with(&path, Arc::new(tell))?;
+        let told = told.lock().unwrap().join("\n");
+        Ok((file, told))
+    };
+    let mut arrays = tokens;
+    let input = arrays.get(&["input_0"], ElementKind::Whole)?;
+    let want = arrays.get(&["output_0"], ElementKind::Floats)?;
+    let named = |class: &str| json!({"class_name": class, "config": {"learning_rate": 0.5}});
+    let loss = json!("binary_crossentropy");
+
+    let (file, told) =
+        written(named("Prodigy"), loss.clone(), json!({"class_name": "Odd", "config": {}}))?;
+    expect_close(&predictions(&file, std::slice::from_ref(&input))?[0], &want, TOLERANCE)?;
+    ensure!(told.contains("Prodigy") && told.contains("Odd") && told.contains("Mine"), "{told}");
+    let compile = file.compile.as_ref().context("its loss is known")?;
+    ensure!(compile.optimizer == Optimizer::adam() && file.optimizer.is_none());
+    let refused = format!("{}", file.check_trainable().unwrap_err());
+    ensure!(refused.contains("kernel_regularizer") && refused.contains("predict"), "{refused}");
+
+    let (file, told) = written(named("Custom>SGD"), json!("my_loss"), Value::Null)?;
+    ensure!(file.compile.is_none() && told.contains("my_loss"), "{told}");
+    ensure!(file.optimizer.context("it is known")?.class() == "SGD");
+    let (file, _) = written(named("Addons>AdamW"), loss, Value::Null)?;
+    // The weights are there, whatever they began as.
+    file.check_trainable()?;
+    let plain = Optimizer::from_json(&named("AdamW"), Dialect::Keras3)?;
+    ensure!(file.compile.context("all is known")?.optimizer == plain);
+    Ok(())
+}
+
+#[test]
+fn models_of_other_programs_are_named_with_what_to_do() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let keras1 = folder.path().join("keras1.h5");
+    let mut old = rnn_formats::keras::read(&of_predictions("keras2.h5"))?;
+    old.version = Some("1.2.2".into());
+    old.write(&keras1)?;
+    std::fs::create_dir(folder.path().join("saved"))?;
+    for (name, text, says) in [
+        ("saved/saved_model.pb", "", "SavedModel"),
+        ("model.pth", "", "torch.onnx.export"),
+        ("weights.ckpt.index", "", "checkpoint of TensorFlow"),
+        ("model.tflite", "", "TensorFlow Lite"),
+        ("model.yaml", "", "to_json"),
+        (
+            "model.json",
+            r#"{"format": "layers-model", "modelTopology": {}}"#,
+            "tensorflowjs_converter",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        let message = format!("{:#}", anyhow::Error::from(ModelFile::open(&path).err().unwrap()));
+        ensure!(message.contains(says), "{name}: {message}");
+    }
+    for (path, says) in [(folder.path().join("saved"), "model.save"), (keras1, "Keras 1")] {
+        let message = format!("{:#}", anyhow::Error::from(ModelFile::open(&path).err().unwrap()));
+        ensure!(message.contains(says), "{message}");
+    }
+    Ok(())
 }
 
 /// A matrix of gates side by side as cuDNN keeps it, by which the usual layers have each gate's
@@ -153,7 +256,7 @@ fn files_for_cudnn_are_read() -> Result<()> {
         }
         written.write(&old)?;
         for (got, want) in predictions(&ModelFile::open(&old)?, &inputs)?.iter().zip(&expected) {
-            expect_close(got, want).context(class)?;
+            expect_close(got, want, TOLERANCE).context(class)?;
         }
     }
     Ok(())
@@ -199,7 +302,7 @@ fn go_on(keras: &Path) -> Result<()> {
     let mut worst = 0.0f32;
     for ((name, got), (wanted, want)) in trainer.model()?.weights()?.iter().zip(&want) {
         ensure!(name == wanted, "{name}, not {wanted}");
-        expect_close(got, want).with_context(|| name.clone())?;
+        expect_close(got, want, TOLERANCE).with_context(|| name.clone())?;
         let pairs = got.as_f32()?.iter().zip(want.as_f32()?);
         worst = pairs.map(|(got, want)| (got - want).abs()).fold(worst, f32::max);
     }
@@ -222,7 +325,7 @@ fn keras_and_we_go_on_with_each_others_training() {
     if python::run(test, "training.py", &[folder.path()]).is_none() {
         return;
     }
-    assert_eq!(expect_all(folder.path(), go_on), 32);
+    assert_eq!(expect_all(folder.path(), go_on), 42);
     let checked = python::run(test, "training.py", &[folder.path(), Path::new("check")]);
     println!("{}", checked.expect("it ran before"));
 }

@@ -19,7 +19,7 @@ fn trainer(device: &dyn Device, model: Model) -> Trainer {
 }
 
 fn classifier(steps: usize) -> Model {
-    Model::sequential(InputSpec::Tokens(steps), 1)
+    Model::sequential(InputSpec::tokens([steps]), 1)
         .add(Embedding::new(5, 2))
         .and_then(|model| model.add(Lstm::new(2)))
         .and_then(|model| model.add(Dense::new(3, Activation::Linear)))

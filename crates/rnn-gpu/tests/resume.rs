@@ -28,7 +28,7 @@ fn data(examples: usize, seed: u64) -> Dataset {
 /// slots that do not begin at zero, a rate that changes.
 fn trainer(device: &dyn Device, precision: Precision) -> Trainer {
     let model = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(LENGTH), 3)
+        Model::sequential(InputSpec::tokens([LENGTH]), 3)
             .add(Embedding::new(6, 4))?
             .add(SpatialDropout1D::new(0.1))?
             .add(Lstm::new(8).recurrent_dropout(0.2).stateful())?

@@ -35,7 +35,7 @@ fn process_bytes() -> Option<usize> {
 fn trainer(device: &dyn Device, seed: u64) -> Trainer {
     let dropout = if device.info().kind == DeviceKind::SoftwareGpu { 0.0 } else { 0.2 };
     let model = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(8), seed)
+        Model::sequential(InputSpec::tokens([8]), seed)
             .add(Embedding::new(32, 8))?
             .add(Lstm::new(16).dropout(dropout))?
             .add(Dense::new(1, Activation::Sigmoid))

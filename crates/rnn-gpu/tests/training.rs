@@ -25,7 +25,7 @@ fn batch(index: u64) -> Batch {
 }
 
 fn trainer(device: &dyn Device) -> Trainer {
-    let model = Model::sequential(InputSpec::Tokens(LENGTH), 3)
+    let model = Model::sequential(InputSpec::tokens([LENGTH]), 3)
         .add(Embedding::new(8, 4))
         .and_then(|m| m.add(Dropout::new(0.1)))
         .and_then(|m| m.add(Lstm::new(8)))

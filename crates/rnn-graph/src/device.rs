@@ -28,6 +28,9 @@ pub struct Limits {
     /// Iterations that all loops of one thread may make together, counted as [`iterations`] does.
     /// Some drivers silently end loops beyond that number; `u64::MAX` for a driver that does not.
     pub loop_iterations: u64,
+    /// Most [`work`](crate::work) of one launch of a scan, which is divided into launches of some time
+    /// steps that carry the state; `u64::MAX` for no limit.
+    pub launch_work: u64,
 }
 
 /// Returns how much a loop counts towards [`Limits::loop_iterations`]: `count * (inner + 1) + 1`,
@@ -50,6 +53,7 @@ impl Limits {
         matrix_units: None,
         subgroup_lanes: 1,
         loop_iterations: u64::MAX,
+        launch_work: u64::MAX,
     };
 }
 

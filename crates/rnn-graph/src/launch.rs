@@ -180,7 +180,15 @@ impl Launch {
         self
     }
 
-    /// Sets the member of that name of the uniform `params` struct. Call it once for a name.
+    /// Lets [`Recording::divide`](crate::Recording::divide) divide the grid along y and z. The kernel must
+    /// have the parameters `first_tile` and `first_part`, which it adds to its workgroup's place along y
+    /// and z, and it must not ask for the number of workgroups.
+    pub fn divisible(self) -> Self {
+        self.param("first_tile", 0u32).param("first_part", 0u32)
+    }
+
+    /// Sets the member of that name of the uniform `params` struct. Call it once for a name. One that sets
+    /// `first_tile` alone is [divisible](Self::divisible) along y alone.
     pub fn param(mut self, name: &'static str, value: impl Into<ParamValue>) -> Self {
         self.params.push((name, value.into()));
         self

@@ -6,6 +6,7 @@ mod align;
 mod autodiff;
 mod contract;
 mod device;
+mod division;
 mod graph;
 mod launch;
 mod op;
@@ -22,6 +23,7 @@ pub use device::{
     Arriving, Device, DeviceError, DeviceInfo, DeviceKind, Limits, Planned, Program, Session,
     Ticket, iterations,
 };
+pub use division::{FLOPS_OF_WORK, work};
 pub use graph::{Graph, GraphError, Node};
 pub use launch::{Grid, Launch, LaunchVariant, Operand, ParamValue, Work};
 pub use op::{Cost, InPlace, Op, OpError, Operands, Signature, TensorType};

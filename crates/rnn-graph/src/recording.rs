@@ -44,6 +44,9 @@ pub struct Dispatch {
     pub params: Option<(u32, Vec<u8>)>,
     /// Number of workgroups along x, y and z.
     pub grid: [u32; 3],
+    /// Axes along which [`Recording::divide`] may divide the grid, and for each the byte of the
+    /// parameters that tells how many workgroups run before.
+    pub divisible: Vec<(usize, usize)>,
     /// Upper bound on the loop iterations of one thread; `None` if the kernel has no loop. See
     /// [`Launch::iterations`].
     pub iterations: Option<u64>,

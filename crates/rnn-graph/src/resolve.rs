@@ -1,3 +1,4 @@
+use crate::division::divided_axis;
 use crate::launch::ParamValue;
 use crate::shader::{ParamBlock, StorageBinding};
 use crate::{Access, Binding, Cost, Dispatch, Launch, Limits, OpError, Operand, Region, Shader};
@@ -72,6 +73,10 @@ pub(crate) fn resolve(
         None if params.is_empty() => None,
         None => return Err(complain("it takes no parameters".into()).into()),
     };
+    let members = entry.params.iter().flat_map(|block| &block.members);
+    let divisible =
+        members.filter(|(name, ..)| launch.params.iter().any(|(given, _)| given == name));
+    let divisible = divisible.filter_map(|(name, at, _)| Some((divided_axis(name)?, *at as usize)));
     Ok(Dispatch {
         node: 0,
         op: "",
@@ -81,6 +86,7 @@ pub(crate) fn resolve(
         bindings,
         params,
         grid: launch.grid.0,
+        divisible: divisible.collect(),
         iterations: launch.iterations,
         variants: launch.variants().collect(),
         cost: Cost::default(),
@@ -103,8 +109,9 @@ fn pack(block: &ParamBlock, params: &[(impl AsRef<str>, ParamValue)]) -> Result<
     let mut bytes = vec![0; block.size as usize];
     for (name, offset, float) in &block.members {
         let given = params.iter().find(|(n, _)| n.as_ref() == name).map(|(_, value)| *value);
-        // The offset of a binding that this entry point does not use.
-        let unused = name.ends_with("_offset").then_some(ParamValue::U32(0));
+        // The offset of a binding that this entry point does not use, or no division.
+        let unset = name.ends_with("_offset") || divided_axis(name).is_some();
+        let unused = unset.then_some(ParamValue::U32(0));
         let value = given.or(unused).ok_or_else(|| format!("no value for parameter {name}"))?;
         let word = match (value, float) {
             (ParamValue::U32(v), false) => v.to_le_bytes(),

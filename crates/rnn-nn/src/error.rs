@@ -1,4 +1,3 @@
-use crate::Loss;
 use crate::dataset::DatasetError;
 use crate::tensor_ref::TensorRef;
 use rnn_core::{Shape, TensorError};
@@ -100,13 +99,6 @@ pub enum TrainError {
     /// A tensor holds elements of another type, or another number of them, than expected.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// An output of the model does not end in the activation that its loss takes: a sigmoid for the
-    /// binary cross-entropy, a softmax for the categorical ones.
-    #[error("{} needs a model that ends in {}, or from_logits = true", loss.name(), ending(*loss))]
-    Output {
-        /// The loss of the output.
-        loss: Loss,
-    },
     /// The loss does not depend on the trained weight of this name, so that the weight has no
     /// gradient. Either no output of the model depends on the weight's layer, or the layer does not
     /// use the weight.
@@ -271,13 +263,6 @@ pub enum TrainError {
     /// A batch or dataset has no examples.
     #[error("there are no examples to work on")]
     Empty,
-}
-
-fn ending(loss: Loss) -> &'static str {
-    match loss {
-        Loss::BinaryCrossentropy(_) => "a sigmoid",
-        _ => "a Softmax layer",
-    }
 }
 
 /// The reason why a model, layer, optimizer or loss cannot be read from Keras's JSON, written to

@@ -18,6 +18,7 @@ pub mod onnx;
 mod optimizer;
 mod precision;
 mod resident;
+mod schedule;
 mod tensor_ref;
 mod trainer;
 
@@ -39,10 +40,11 @@ pub use layer::{
 pub use layers::*;
 pub use loss::{Crossentropy, Loss, LossOutputs};
 pub use model::{InputSpec, Model, WeightRange};
-pub use naming::distinct_names;
-pub use optimizer::{Clip, Optimizer, Schedule};
+pub use naming::{distinct_names, snake_case};
+pub use optimizer::{Clip, Optimizer};
 pub use precision::Precision;
 pub use rnn_ops::{Constraint, MetricSums, Penalty, SlotOrder};
+pub use schedule::{Schedule, WarmUp};
 pub use trainer::{
     Checkpoints, Communicator, FitProgress, NotFinite, OptimizerState, StepInfo, Trainer,
     TrainerState,

@@ -35,9 +35,9 @@ pub(crate) fn unique_name(class: &str, taken: impl Fn(&str) -> bool) -> String {
     names.find(|name| !taken(name)).unwrap_or(stem)
 }
 
-/// A class name in snake case, as keras/src/utils/naming.py has it: `SimpleRNN` becomes
+/// Returns a class name in snake case, as keras/src/utils/naming.py has it: `SimpleRNN` becomes
 /// `simple_rnn`, `MaxPooling1D` becomes `max_pooling1d`.
-pub(crate) fn snake_case(class: &str) -> String {
+pub fn snake_case(class: &str) -> String {
     let letters: Vec<char> = class.chars().collect();
     let mut name = String::new();
     for (i, letter) in letters.iter().enumerate() {

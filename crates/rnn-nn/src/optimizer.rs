@@ -1,71 +1,9 @@
-use crate::ConfigError;
 use crate::layer::{Arguments, Numbers};
+use crate::{ConfigError, Schedule};
 use rnn_graph::{Graph, GraphError, TensorId};
 use rnn_ops::{self as ops, ClipByNorm, Rule, RuleArgument, SlotOrder, StepParams, Update};
-use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
-
-/// The learning rate as a function of the number of the step, counted from 0
-/// (keras/src/optimizers/schedules/learning_rate_schedule.py).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Schedule {
-    /// The same rate at every step.
-    Constant(f64),
-    /// `rate = initial decay_rate^(step / decay_steps)`.
-    ExponentialDecay {
-        /// The rate at step 0.
-        initial: f64,
-        /// The number of steps in which the rate is multiplied by `decay_rate` once, above 0.
-        decay_steps: f64,
-        /// The factor by which the rate is multiplied.
-        decay_rate: f64,
-        /// True to round the exponent down, so that the rate changes once in `decay_steps` steps;
-        /// false to change it a little at each step.
-        staircase: bool,
-    },
-    /// `rate = initial ((1 - alpha) (1 + cos(pi step / decay_steps)) / 2 + alpha)`, and `alpha
-    /// initial` after `decay_steps` steps.
-    CosineDecay {
-        /// The rate at step 0.
-        initial: f64,
-        /// The number of steps after which the rate stays the same, above 0.
-        decay_steps: f64,
-        /// The fraction of `initial` that is the last rate.
-        alpha: f64,
-    },
-}
-
-impl Schedule {
-    /// Returns the learning rate of the step number `step`, counted from 0.
-    pub fn rate(&self, step: u64) -> f64 {
-        match *self {
-            Self::Constant(rate) => rate,
-            Self::ExponentialDecay { initial, decay_steps, decay_rate, staircase } => {
-                let decays = step as f64 / decay_steps;
-                initial * decay_rate.powf(if staircase { decays.floor() } else { decays })
-            }
-            Self::CosineDecay { initial, decay_steps, alpha } => {
-                let done = (step as f64 / decay_steps).min(1.0);
-                initial * ((1.0 - alpha) * 0.5 * (1.0 + (PI * done).cos()) + alpha)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Constant(rate) => write!(f, "{rate}"),
-            Self::ExponentialDecay { initial, decay_steps, decay_rate, .. } => {
-                write!(f, "{initial} x {decay_rate}^(step / {decay_steps})")
-            }
-            Self::CosineDecay { initial, decay_steps, .. } => {
-                write!(f, "{initial}, by half a cosine over {decay_steps} steps")
-            }
-        }
-    }
-}
 
 /// The limit on gradients that are too large (`clipvalue`, `clipnorm` and `global_clipnorm` of
 /// keras/src/optimizers/base_optimizer.py).
@@ -354,27 +292,5 @@ fn not_negative(a: &Arguments<'_>, name: &str, value: f64) -> Result<(), ConfigE
     match value >= 0.0 {
         true => Ok(()),
         false => Err(a.refuse(name, &value.into(), Numbers::NotNegative.supported())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Schedule;
-
-    #[test]
-    fn schedules_pass_through_their_ends() {
-        let (initial, decay_steps) = (0.1, 100.0);
-        let exponential = |staircase| Schedule::ExponentialDecay {
-            initial,
-            decay_steps,
-            decay_rate: 0.5,
-            staircase,
-        };
-        assert!((exponential(false).rate(150) - 0.1 * 0.5f64.powf(1.5)).abs() < 1e-12);
-        assert!((exponential(true).rate(150) - 0.05).abs() < 1e-12);
-        let cosine = Schedule::CosineDecay { initial, decay_steps, alpha: 0.1 };
-        for (step, rate) in [(0, 0.1), (50, 0.055), (100, 0.01), (1000, 0.01)] {
-            assert!((cosine.rate(step) - rate).abs() < 1e-12, "{step}");
-        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Resident {
     LayerState(String),
     /// The sum of the weights of the moving averages of the layer of this name.
     DebiasWeight(String),
+    /// The numbers of the layer of this name that never change.
+    Constants(String),
     /// A tensor that a layer from outside this crate keeps, by its name.
     Other(String),
 }
@@ -29,6 +31,7 @@ impl Resident {
     const SLOT: &str = "slot_";
     const STATE: &str = "/state";
     const DEBIAS: &str = "/zero_debias";
+    const CONSTANTS: &str = "/constants";
 
     /// Returns the resident that has this name in a graph or in the file of a state; any other name
     /// is [`Self::Other`].
@@ -44,14 +47,15 @@ impl Resident {
             _ => slot()
                 .or_else(|| layer(Self::STATE).map(Self::LayerState))
                 .or_else(|| layer(Self::DEBIAS).map(Self::DebiasWeight))
+                .or_else(|| layer(Self::CONSTANTS).map(Self::Constants))
                 .unwrap_or_else(|| Self::Other(name.to_owned())),
         }
     }
 
-    /// Returns true if a step writes the resident before it reads it, so that it is no part of a
-    /// training's state.
+    /// Returns true if a step writes the resident before it reads it, or nothing ever changes it, so
+    /// that it is no part of a training's state.
     pub fn is_scratch(&self) -> bool {
-        matches!(self, Self::Gradients | Self::Exchange)
+        matches!(self, Self::Gradients | Self::Exchange | Self::Constants(_))
     }
 }
 
@@ -66,6 +70,7 @@ impl fmt::Display for Resident {
             Self::OptimizerSlot(slot) => write!(f, "{}{slot}", Self::SLOT),
             Self::LayerState(layer) => write!(f, "{layer}{}", Self::STATE),
             Self::DebiasWeight(layer) => write!(f, "{layer}{}", Self::DEBIAS),
+            Self::Constants(layer) => write!(f, "{layer}{}", Self::CONSTANTS),
             Self::Other(name) => f.write_str(name),
         }
     }
@@ -87,6 +92,7 @@ mod tests {
             Resident::OptimizerSlot(2),
             Resident::LayerState(layer()),
             Resident::DebiasWeight(layer()),
+            Resident::Constants(layer()),
             Resident::Other("counter".into()),
         ] {
             assert_eq!(Resident::of_name(&resident.to_string()), resident);

@@ -18,7 +18,7 @@ fn data() -> Dataset {
 
 fn trainer(optimizer: Optimizer) -> Trainer {
     let model = || -> Result<Model, rnn_nn::ModelError> {
-        Model::sequential(InputSpec::Tokens(2), 1)
+        Model::sequential(InputSpec::tokens([2]), 1)
             .add(Embedding::new(8, 4))?
             .add(Flatten)?
             .add(Dense::new(1, Activation::Sigmoid))

@@ -94,7 +94,7 @@ fn data(examples: usize) -> Dataset {
 }
 
 fn model() -> Result<Model, ModelError> {
-    Model::sequential(InputSpec::Tokens(LENGTH), 3)
+    Model::sequential(InputSpec::tokens([LENGTH]), 3)
         .add(Embedding::new(7, 6))?
         .add(SpatialDropout1D::new(0.1))?
         .add(Lstm::new(9).dropout(0.2).recurrent_dropout(0.2).return_sequences())?
@@ -220,7 +220,7 @@ fn masked_data(examples: usize) -> Dataset {
 fn masked_trainer() -> Trainer {
     let model = || -> Result<Model, ModelError> {
         let mut model = Model::new(3);
-        let [a, b] = [InputSpec::Tokens(LENGTH), InputSpec::floats([LENGTH, 2])];
+        let [a, b] = [InputSpec::tokens([LENGTH]), InputSpec::floats([LENGTH, 2])];
         let [a, b] = [model.input(a), model.input(b)];
         let looked_up = model.apply(Embedding::new(7, 4).mask_zero(), &[a])?;
         let left = model.apply(Lstm::new(5).return_sequences(), &[looked_up])?;
@@ -339,7 +339,7 @@ fn what_ends_one_rank_ends_all_and_what_cannot_be_shared_is_refused() {
     let stateful = message(
         |_| 1,
         || {
-            Model::sequential(InputSpec::Tokens(LENGTH), 3)
+            Model::sequential(InputSpec::tokens([LENGTH]), 3)
                 .add(Embedding::new(7, 6))?
                 .add(Lstm::new(4).stateful())?
                 .add(Dense::new(1, Activation::Sigmoid))

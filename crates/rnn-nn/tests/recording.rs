@@ -19,7 +19,7 @@ fn step(model: Result<Model, ModelError>, batch: usize, precision: Precision) ->
 /// The tutorial's model around a recurrent layer, in small.
 fn recording(recurrent: impl Layer + 'static) -> Recording {
     let build = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(20), 1)
+        Model::sequential(InputSpec::tokens([20]), 1)
             .add(Embedding::new(50, 8))?
             .add(Dropout::new(0.2))?
             .add(recurrent)?
@@ -92,7 +92,7 @@ fn the_arena_is_smaller_than_what_passes_through_it() {
 #[test]
 fn the_tutorials_lstm_trains_in_half_of_pytorchs_memory() {
     let build = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(500), 1)
+        Model::sequential(InputSpec::tokens([500]), 1)
             .add(Embedding::new(5000, 32))?
             .add(Lstm::new(128))?
             .add(Dense::new(1, Activation::Sigmoid))

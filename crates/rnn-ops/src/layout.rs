@@ -44,7 +44,7 @@ fn launch_into(
 }
 
 /// Sets `out[i] = x[source(i)]`, whatever the element type.
-fn rearrange<F: Real>(io: &mut Io<'_, F>, source: impl Fn(usize) -> usize) {
+pub(crate) fn rearrange<F: Real>(io: &mut Io<'_, F>, source: impl Fn(usize) -> usize) {
     match (io.inputs[0], &mut io.outputs[0]) {
         (Slice::Float(x), SliceMut::Float(out)) => {
             out.iter_mut().enumerate().for_each(|(i, out)| *out = x[source(i)]);

@@ -10,7 +10,8 @@
 //!
 //! | purpose | ops |
 //! |---|---|
-//! | add, subtract, multiply; add a bias | [`Binary`], which broadcasts the second operand along leading axes |
+//! | add, subtract, multiply, divide; the larger or smaller; compare; add a bias | [`Binary`], which broadcasts the second operand along leading axes; choose by a condition: [`Select`] |
+//! | absolute value, logarithm, root, sign, rounding | [`Unary`] |
 //! | multiply by a constant; scale and offset of columns | [`Scale`], [`Affine`] |
 //! | constants | [`Fill`] |
 //! | change the precision | [`Cast`] |
@@ -19,19 +20,21 @@
 //! | look up rows of a table | [`Embedding`] ([`EmbeddingBackward`], [`SortTokens`]) |
 //! | one-hot rows | [`OneHot`] |
 //! | repeat or tile | along new leading axes, `[..s] -> [T, ..s]`: [`Binary::Add`] of a [`Fill`] of 0 `[T, ..s]` and x; rows by index: [`Embedding`]; each pixel to a block: [`AveragePoolBackward`] and [`Scale`], as UpSampling of `rnn-nn` does |
+//! | enlarge images between pixels | [`Interpolate`] ([`InterpolateBackward`]) |
+//! | slice, flip, broadcast or spread along one axis | [`Slice`], [`Spread`] |
 //! | join or slice columns | [`Concat`], [`Columns`] |
 //! | transpose | [`TransposeLeading`] swaps the two leading axes, which also turns batch-major into time-major, and after a reshape two blocks of axes, from which Permute of `rnn-nn` makes any order; [`Matmul`] reads operands that are stored transposed |
 //! | reverse in time | [`ReverseLeading`] |
 //! | pad with zeros | [`Pad`] in memory order; [`Conv`] and the pooling ops pad by themselves |
-//! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]) over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |
+//! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]); in groups, also depthwise, [`GroupedConv`] ([`GroupedConvInput`], [`GroupedConvKernel`]); transposed, [`ConvInput`]; over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |
 //! | pooling over windows | [`MaxPool`] ([`MaxPoolBackward`]), [`AveragePool`] ([`AveragePoolBackward`]), over [`Windows`] |
-//! | sums and means | over leading axes: [`SumRows`]; over unmasked steps: [`MaskedMean`] ([`MaskedMeanBackward`]); over all elements of an axis: a pooling op with one window, or [`Matmul`] with a [`Fill`] of 1 |
+//! | sums and means | over leading axes: [`SumRows`]; over unmasked steps: [`MaskedMean`] ([`MaskedMeanBackward`]); sums and maxima over any axis: [`Reduce`]; over all elements of an axis: a pooling op with one window, or [`Matmul`] with a [`Fill`] of 1 |
 //! | recurrent layers | [`Lstm`] ([`LstmBackward`]), [`Gru`] ([`GruBackward`]), [`SimpleRnn`] ([`SimpleRnnBackward`]), with the optional inputs [`ScanInputs`]; [`LstmGates`] has an LSTM's activations |
 //! | recurrent convolutional layers | [`ConvLstm`] ([`ConvLstmBackward`]) with [`ConvLstmExtents`] |
 //! | normalization | over the last axis: [`Normalize`] ([`NormalizeBackward`]); over rows: [`BatchNormalize`] ([`BatchNormalizeBackward`]), [`MovingAverage`], [`InverseRoot`] |
 //! | dropout and noise | [`Dropout`], [`GaussianNoise`]; inside recurrent products [`DropoutMatmul`] |
-//! | masks | made by [`StepMask`]; applied by [`MaskItems`]; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
-//! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]) |
+//! | masks | made by [`StepMask`]; applied by [`MaskItems`], and to the scores of an attention by [`MaskScores`], which leaves [`Hidden`] ones; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
+//! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`RowLosses`] of a [`RowLoss`] ([`RowLossesBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]), with labels of [`HingeLabels`], [`Ctc`] ([`CtcBackward`]); [`LogOdds`] for metrics |
 //! | metrics | [`UpdateMetricSums`] of [`MetricSums`] |
 //! | write to a tensor that stays on the device | [`Assign`], [`MovingAverage`] |
 //! | optimizers | [`Update`] with a [`Rule`] (an [`UpdateRule`] with [`RuleArgument`], [`RuleConstants`], [`SlotOrder`]) and [`StepParams`] |
@@ -50,6 +53,7 @@ mod matmul;
 
 mod activation;
 mod affine;
+mod axis;
 mod case;
 mod cast;
 mod columns;
@@ -60,11 +64,13 @@ mod elementwise;
 mod embedding;
 mod full;
 mod gru;
+mod interpolate;
 mod layout;
 mod log_softmax;
 mod loss;
 mod lstm;
 mod mask;
+mod mask_scores;
 mod masked_mean;
 mod noise;
 mod normalization;
@@ -75,33 +81,43 @@ mod rows;
 mod simple_rnn;
 mod softmax;
 mod sum_rows;
+mod unary;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, FLUSH_THRESHOLD};
 pub use affine::Affine;
+pub use axis::{Reduce, Slice, Spread};
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
 pub use columns::{Columns, Concat};
 pub use common::Definition;
-pub use conv::{Conv, ConvInput, ConvKernel, Pixels, Windows};
+pub use conv::{
+    Conv, ConvInput, ConvKernel, GroupedConv, GroupedConvInput, GroupedConvKernel, Pixels, Windows,
+};
 pub use conv_lstm::backward::ConvLstmBackward;
 pub use conv_lstm::{ConvLstm, ConvLstmExtents};
 pub use dropout::{Dropout, drop_threshold};
-pub use elementwise::{Binary, Scale};
+pub use elementwise::{Binary, Scale, Select};
 pub use embedding::sort_tokens::SortTokens;
 pub use embedding::{Embedding, EmbeddingBackward};
 pub use gru::Gru;
 pub use gru::backward::GruBackward;
+pub use interpolate::{Interpolate, InterpolateBackward};
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use log_softmax::{LogSoftmax, LogSoftmaxBackward};
 pub use loss::categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
+pub use loss::ctc::{Ctc, CtcBackward};
+pub use loss::hinge_labels::HingeLabels;
+pub use loss::log_odds::LogOdds;
 pub use loss::masked_weights::MaskedWeights;
 pub use loss::metric_sums::{MetricSums, UpdateMetricSums};
+pub use loss::row::{RowLoss, RowLosses, RowLossesBackward};
 pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::Lstm;
 pub use lstm::backward::LstmBackward;
 pub use lstm::gates::LstmGates;
 pub use mask::{MaskItems, SeenMask, StepMask};
+pub use mask_scores::{Hidden, MaskScores};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
 pub use matmul::batch::BatchMatmul;
@@ -128,6 +144,7 @@ pub use simple_rnn::SimpleRnn;
 pub use simple_rnn::backward::SimpleRnnBackward;
 pub use softmax::{Softmax, SoftmaxBackward};
 pub use sum_rows::SumRows;
+pub use unary::Unary;
 pub use window::{Padding, Window};
 
 use rnn_core::Shape;
@@ -141,6 +158,7 @@ pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
         affine::cases,
+        axis::cases,
         normalization::batch_normalize::cases,
         cast::cases,
         loss::categorical::cases,
@@ -155,11 +173,13 @@ pub fn suite() -> Vec<Case> {
         embedding::cases,
         gru::cases,
         normalization::inverse_root::cases,
+        interpolate::cases,
         layout::cases,
         log_softmax::cases,
         loss::cases,
         lstm::cases,
         mask::cases,
+        mask_scores::cases,
         masked_mean::cases,
         loss::masked_weights::cases,
         matmul::cases,
@@ -176,7 +196,12 @@ pub fn suite() -> Vec<Case> {
         softmax::cases,
         embedding::sort_tokens::cases,
         sum_rows::cases,
+        unary::cases,
         loss::metric_sums::cases,
+        loss::hinge_labels::cases,
+        loss::ctc::cases,
+        loss::log_odds::cases,
+        loss::row::cases,
         optimizer::unscale::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()

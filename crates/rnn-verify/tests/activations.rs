@@ -308,8 +308,8 @@ impl<const HOW: u8> Emulated<HOW> {
             if (0.0..=1.0).contains(&x) {
                 see(3, Self::log_of_one_and(x), wide.ln_1p());
             }
-            // Noise takes logarithms of fractions of 24 bits.
-            if x >= f32::EPSILON / 2.0 {
+            // Noise takes logarithms of fractions of 24 bits, losses of any number.
+            if x >= f32::MIN_POSITIVE && x.is_finite() {
                 see(4, Self::log_from_one(x), wide.ln());
             }
             // Beyond the largest number there are no units.

@@ -17,8 +17,11 @@ use rnn_verify::{NotPassed, Trial, check_kernel};
 use rnn_wgpu::{Adapter, Options, VariantChoice, WgpuDevice};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn open(adapter: &Adapter, options: Options) -> WgpuDevice {
+    // Nothing is cut for another reason.
+    let options = Options { submission: Some(Duration::MAX), ..options };
     WgpuDevice::open(adapter, options).expect("the adapter opens")
 }
 

@@ -1,3 +1,4 @@
+use crate::budget;
 use crate::tuning::{self, Tuned};
 use rnn_graph::{DeviceInfo, DeviceKind, Limits};
 use std::fmt;
@@ -53,8 +54,8 @@ pub struct Adapter {
     pub info: DeviceInfo,
     /// The class, by which [`adapters`] sorts.
     pub class: AdapterClass,
-    /// Limits that kernels are recorded for. Opening the device measures `subgroup_lanes` and
-    /// `loop_iterations`, which are 1 and `u64::MAX` here.
+    /// Limits that kernels are recorded for. Opening the device measures `subgroup_lanes`,
+    /// `loop_iterations` and `launch_work`, which are 1 and `u64::MAX` here.
     pub limits: Limits,
     /// Capabilities beyond the limits.
     pub features: Features,
@@ -103,6 +104,13 @@ impl Adapter {
     /// if there are no measurements or the file cannot be read.
     pub fn tuned(&self, folder: &Path) -> Tuned {
         tuning::tuned(&self.raw.get_info(), folder)
+    }
+
+    /// Returns the floating-point operations that a submission of 100 ms holds on this adapter, as
+    /// measured by earlier programs and kept in `folder` by
+    /// [`WgpuDevice::open_cached`](crate::WgpuDevice::open_cached). `None` if nothing was measured.
+    pub fn submission_flops(&self, folder: &Path) -> Option<f64> {
+        budget::kept_flops(&tuning::file(&self.raw.get_info(), folder, "pace"))
     }
 
     fn new(raw: wgpu::Adapter, compiler: ShaderCompiler) -> Self {
@@ -185,6 +193,7 @@ pub(crate) fn kernel_limits(
         // Measured on an open device; see probe.rs.
         subgroup_lanes: 1,
         loop_iterations: u64::MAX,
+        launch_work: u64::MAX,
     }
 }
 

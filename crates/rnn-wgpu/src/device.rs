@@ -1,5 +1,6 @@
 use crate::Adapter;
 use crate::adapter::kernel_limits;
+use crate::budget::{Budget, SUBMISSION};
 use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
 use crate::options::{Options, VariantChoice};
@@ -38,6 +39,8 @@ pub(crate) struct Gpu {
     pub limits: Limits,
     /// True if kernels are compiled with bounds checks and loop guards; see [`Options::checked`].
     pub checked: bool,
+    /// [`Options::guards`].
+    pub guards: Option<u32>,
     /// Time after which a submission counts as hung.
     pub patience: Duration,
     /// Nanoseconds per tick of a timestamp; `None` without timestamps.
@@ -54,6 +57,8 @@ pub(crate) struct Gpu {
     pub variants: VariantChoice,
     /// The fastest variant of each kernel.
     pub tuning: Tuning,
+    /// Work of a submission.
+    pub budget: Budget,
     /// Test results of the matrix units.
     pub proof: Proof,
 }
@@ -68,7 +73,7 @@ impl Drop for Gpu {
 
 impl WgpuDevice {
     /// Opens an adapter with all its limits and those of its features that kernels use, unless
-    /// `options` restricts them. It blocks, and measures the device with two small kernels unless
+    /// `options` restricts them. It blocks, and measures the device with a few small kernels unless
     /// [`Options::compile_only`] is set. Compiled pipelines and measurements are not kept for later
     /// runs.
     ///
@@ -79,7 +84,7 @@ impl WgpuDevice {
     }
 
     /// Opens an adapter like [`Self::open`], and keeps files in `folder` for later runs: compiled
-    /// pipelines where the driver exports them, the fastest kernel variants with
+    /// pipelines where the driver exports them, its pace, the fastest kernel variants with
     /// [`VariantChoice::Fastest`], and the test results of matrix units with [`Options::prover`]. A
     /// folder that cannot be read or written is no error: everything is then compiled and measured
     /// anew.
@@ -146,11 +151,18 @@ impl WgpuDevice {
             info: adapter.info.clone(),
             limits: kernel_limits(&adapter.raw, &limits, features),
             checked: options.checked,
+            // Not for probes, which have no copies.
+            guards: None,
             faults,
             pipelines: Pipelines::default(),
             falls_back: options.falls_back,
             cache,
             variants: options.variants,
+            budget: Budget::open(
+                options.submission.unwrap_or(SUBMISSION),
+                options.pace,
+                folder.map(|folder| tuning::file(&raw_info, folder, "pace")),
+            ),
             proof: Proof::open(
                 options.prover,
                 adapter.info.to_string(),
@@ -177,6 +189,15 @@ impl WgpuDevice {
         if in_order {
             gpu.limits.subgroup_lanes = lanes;
         }
+        if !options.compile_only {
+            if !gpu.budget.is_known()
+                && let Ok(pace) = probe::pace(&gpu)
+            {
+                gpu.budget.learn(pace);
+            }
+            gpu.limits.launch_work = gpu.budget.launch_work();
+        }
+        gpu.guards = options.guards;
         Ok(Self(Arc::new(gpu)))
     }
 }

@@ -12,6 +12,10 @@ pub struct Options {
     /// precision nor subgroups nor matrix units, so that the kernels for such adapters can be
     /// verified. False, the default, requests all that the adapter has.
     pub minimal: bool,
+    /// A word of poison that surrounds each tensor that a kernel binds, to test that kernels stay within
+    /// their bindings: a run whose kernels write outside is an error, and one whose kernels read outside
+    /// depends on the poison. This is slow and takes a copy of each operand; `None` is the default.
+    pub guards: Option<u32>,
     /// An upper bound on [`Limits::loop_iterations`](rnn_graph::Limits::loop_iterations), so that
     /// kernels that split their loops can be verified. `None`, the default, leaves the device's own
     /// limit.
@@ -28,6 +32,13 @@ pub struct Options {
     /// there. Nothing is measured: the device is assumed to end no loops early and to number the
     /// lanes of subgroups in the order of threads. The default is false.
     pub compile_only: bool,
+    /// Longest time that a submission may take, by what is known of the device; `None`, the default,
+    /// stands for 100 ms. Programs are cut into submissions, and large launches divided, by their work.
+    /// No bit of a result depends on it.
+    pub submission: Option<Duration>,
+    /// The nanoseconds that a unit of [`work`](rnn_graph::work) takes, so that a device can be treated as
+    /// a slower one. With `None`, the default, they are measured.
+    pub pace: Option<f64>,
     /// Time after which a submission counts as hung. `None`, the default, stands for ten minutes,
     /// or an hour on an emulated GPU.
     pub patience: Option<Duration>,

@@ -1,4 +1,5 @@
-//! Measures what a device does not tell: its loop limit, and where the threads of a subgroup stand.
+//! Measures what a device does not tell: its loop limit, where the threads of a subgroup stand, and about
+//! how fast it computes.
 
 use crate::device::Gpu;
 use crate::memory::Spaces;
@@ -7,8 +8,10 @@ use crate::readback::{BufferRange, Readback};
 use rnn_graph::{
     Access, Binding, Block, Cost, DeviceError, DeviceKind, Dispatch, Region, Shader, Space,
 };
+use std::time::Instant;
 
 static LOOPS: Shader = Shader::new("loop_probe", &[rnn_shaders::LOOP_PROBE]);
+static PACE: Shader = Shader::new("pace_probe", &[rnn_shaders::PACE_PROBE]);
 static SUBGROUPS: Shader = Shader::new("subgroup_probe", &[rnn_shaders::SUBGROUP_PROBE]);
 
 /// Lanes of the smallest subgroup that kernels make use of.
@@ -50,22 +53,46 @@ fn limit_from(passes: u32, [made, state]: [u32; 2]) -> u64 {
 /// Fails if the device refuses the probe or is lost.
 pub(crate) fn subgroups_are_in_order(gpu: &Gpu) -> Result<bool, DeviceError> {
     const THREADS: usize = rnn_shaders::constant(rnn_shaders::SUBGROUP_PROBE, "THREADS");
-    let found = gpu.guarded(|| run(gpu, &SUBGROUPS, None, THREADS))?;
+    let found = gpu.guarded(|| run(gpu, &SUBGROUPS, None, THREADS, 1))?;
     let wanted = |thread: u32| (thread ^ 1) | (thread ^ 2) << 10 | (thread ^ 4) << 20;
     Ok((0..).map(wanted).zip(found).all(|(wanted, found)| wanted == found))
 }
 
+/// Returns the nanoseconds of a unit of [`work`](rnn_graph::work), as kernels that multiply and add alone
+/// let expect.
+///
+/// # Errors
+/// Fails if the device refuses the probe or is lost.
+pub(crate) fn pace(gpu: &Gpu) -> Result<f64, DeviceError> {
+    const THREADS: usize = rnn_shaders::constant(rnn_shaders::PACE_PROBE, "THREADS");
+    const GROUPS: u32 = 64;
+    const TERMS: u32 = 256;
+    // Kernels also load, wait and exchange.
+    const SHARE_OF_PEAK: f64 = 0.25;
+    let flops = u64::from(8 * TERMS * GROUPS) * THREADS as u64;
+    let work = rnn_graph::work(Cost { flops, bytes: 0 }, 0) as f64;
+    let mut fastest = f64::INFINITY;
+    // The first run compiles, and wakes the device.
+    for _ in 0..3 {
+        let begin = Instant::now();
+        gpu.guarded(|| run(gpu, &PACE, Some(TERMS), THREADS, GROUPS))?;
+        fastest = fastest.min(begin.elapsed().as_nanos() as f64);
+    }
+    Ok(fastest / work / SHARE_OF_PEAK)
+}
+
 fn count(gpu: &Gpu, passes: u32) -> Result<[u32; 2], DeviceError> {
-    let found = run(gpu, &LOOPS, Some(passes), 2)?;
+    let found = run(gpu, &LOOPS, Some(passes), 2, 1)?;
     Ok([found[0], found[1]])
 }
 
-/// Runs one workgroup of a probe and returns the `len` words that it writes.
+/// Runs `groups` workgroups of a probe and returns the `len` words that it writes.
 fn run(
     gpu: &Gpu,
     shader: &'static Shader,
     param: Option<u32>,
     len: usize,
+    groups: u32,
 ) -> Result<Vec<u32>, DeviceError> {
     let space = Space::Arena(Block(0));
     let out = Binding {
@@ -88,7 +115,8 @@ fn run(
         constants: vec![],
         bindings: vec![out],
         params: param.map(|_| (1, params)),
-        grid: [1, 1, 1],
+        grid: [groups, 1, 1],
+        divisible: vec![],
         iterations: None,
         variants: vec![],
         cost: Cost::default(),

@@ -1,11 +1,15 @@
+use crate::budget::ENOUGH;
 use crate::device::Gpu;
+use crate::guards::Guarded;
 use crate::memory::{Memory, Spaces};
 use crate::pipeline::Pipeline;
 use crate::readback::BufferRange;
 use rnn_core::HostTensor;
 use rnn_graph::{Command, Cost, DeviceError, Dispatch, Graph, Recording, Region, TensorType};
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A graph that is ready to run. A run creates only a command buffer.
 pub(crate) struct CompiledProgram {
@@ -15,6 +19,10 @@ pub(crate) struct CompiledProgram {
     pub outputs: Vec<(TensorType, BufferRange)>,
     /// The dispatches, in order of execution.
     pub dispatches: Vec<BoundDispatch>,
+    /// The work of each.
+    work: Vec<u64>,
+    /// Where submissions end, in dispatches; `None` until a run was measured.
+    ends: Option<Vec<usize>>,
     /// Size of the arena, in bytes.
     pub arena_bytes: u64,
 }
@@ -27,8 +35,12 @@ pub(crate) struct BoundDispatch {
     pub op: &'static str,
     /// Cost of the whole node on its first dispatch; zero on its others.
     pub cost: Cost,
+    /// Names of the shader and the entry point.
+    kernel: (&'static str, &'static str),
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
+    /// The copies that are bound instead of tensors, in a test of bounds; otherwise none.
+    guarded: Vec<Guarded>,
     grid: [u32; 3],
 }
 
@@ -47,6 +59,7 @@ impl CompiledProgram {
         memory: &mut Memory,
     ) -> Result<Self, DeviceError> {
         gpu.select_variants(&mut recording)?;
+        recording.divide(gpu.limits.launch_work);
         let kept = |space| {
             let reads = |c: &Command| matches!(c, Command::Download(_, r) if r.space == space);
             recording.commands.iter().any(reads)
@@ -58,6 +71,8 @@ impl CompiledProgram {
             inputs: vec![],
             outputs: vec![],
             dispatches: vec![],
+            work: recording.work(),
+            ends: None,
             arena_bytes: recording.plan.arena_bytes(),
         };
         for command in &recording.commands {
@@ -93,11 +108,94 @@ impl CompiledProgram {
         gpu.check()
     }
 
-    /// Encodes all dispatches, in order, into one compute pass of `encoder`.
-    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Returns true if no run was measured yet. The next one should find the device's queue empty.
+    pub fn is_new(&self) -> bool {
+        self.ends.is_none()
+    }
+
+    /// Submits all dispatches, in order, in as many submissions as the device's budget asks for. The first
+    /// run waits for each and measures it. Returns the index of the last submission.
+    ///
+    /// # Errors
+    /// Fails with the device's fault if there is one, and in the first run if the device hangs.
+    pub fn submit(&mut self, gpu: &Gpu) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        let Some(ends) = &self.ends else { return self.measure(gpu) };
+        let mut begin = 0;
+        for &end in ends.iter().take(ends.len().saturating_sub(1)) {
+            self.submit_range(gpu, begin..end)?;
+            begin = end;
+        }
+        self.submit_range(gpu, begin..self.dispatches.len())
+    }
+
+    /// Returns the ranges of dispatches that are submitted together: those that were measured, or those
+    /// that the device's pace lets expect.
+    pub fn submissions(&self, gpu: &Gpu) -> Vec<Range<usize>> {
+        let expected = || {
+            let pace = gpu.budget.pace();
+            gpu.budget.ends(&self.work.iter().map(|&work| pace * work as f64).collect::<Vec<_>>())
+        };
+        let ends = self.ends.clone().unwrap_or_else(expected);
+        let begins = std::iter::once(0).chain(ends.iter().copied());
+        begins.zip(&ends).map(|(begin, &end)| begin..end).collect()
+    }
+
+    fn submit_range(
+        &self,
+        gpu: &Gpu,
+        range: Range<usize>,
+    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        if gpu.guards.is_some() {
+            self.dispatches[range]
+                .iter()
+                .for_each(|dispatch| dispatch.encode_guarded(&mut encoder));
+            return gpu.submit(encoder);
+        }
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for dispatch in &self.dispatches {
-            dispatch.encode(&mut pass);
+        self.dispatches[range].iter().for_each(|dispatch| dispatch.encode(&mut pass));
+        drop(pass);
+        gpu.submit(encoder)
+    }
+
+    /// Checks that no dispatch has changed a guard region; see [`Options::guards`](crate::Options::guards).
+    ///
+    /// # Errors
+    /// Fails with [`DeviceError::Refused`], which names the kernel and its binding, if one has.
+    pub fn check_guards(&self, gpu: &Gpu) -> Result<(), DeviceError> {
+        let guarded = self.dispatches.iter().filter(|dispatch| !dispatch.guarded.is_empty());
+        guarded.map(|dispatch| (&dispatch.guarded, dispatch.kernel)).try_for_each(
+            |(guarded, (shader, entry))| Guarded::check(guarded, gpu, &format!("{shader}.{entry}")),
+        )
+    }
+
+    /// Submits a run in small submissions, and measures each, so that later runs need few.
+    fn measure(&mut self, gpu: &Gpu) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        let mut pace = gpu.budget.pace();
+        let mut times: Vec<f64> = self.work.iter().map(|&work| work as f64).collect();
+        let (mut measured, mut measured_work) = (0.0, 0.0);
+        let mut begin = 0;
+        loop {
+            let end = self.work.len().min(begin + gpu.budget.next(&self.work[begin..], pace));
+            let start = Instant::now();
+            let submission = self.submit_range(gpu, begin..end)?;
+            gpu.wait(submission.clone())?;
+            let (time, work) = (start.elapsed(), times[begin..end].iter().sum::<f64>().max(1.0));
+            let found = time.as_nanos() as f64 / work;
+            times[begin..end].iter_mut().for_each(|time| *time *= found);
+            if time >= ENOUGH {
+                pace = found;
+                measured += found * work;
+                measured_work += work;
+            }
+            begin = end;
+            if begin == self.work.len() {
+                if measured_work > 0.0 {
+                    gpu.budget.learn(measured / measured_work);
+                }
+                self.ends = Some(gpu.budget.ends(&times));
+                return Ok(submission);
+            }
         }
     }
 }
@@ -116,9 +214,16 @@ impl BoundDispatch {
         params_offset: u64,
     ) -> Result<Self, DeviceError> {
         let pipeline = gpu.pipelines.get(gpu, dispatch)?;
-        let tensors = dispatch.bindings.iter().map(|b| wgpu::BindGroupEntry {
+        let guarded = gpu.guards.iter().flat_map(|&poison| {
+            dispatch.bindings.iter().map(move |binding| Guarded::new(gpu, binding, spaces, poison))
+        });
+        let guarded: Vec<Guarded> = guarded.collect::<Result<_, _>>()?;
+        let tensors = dispatch.bindings.iter().enumerate().map(|(i, b)| wgpu::BindGroupEntry {
             binding: b.index,
-            resource: wgpu::BindingResource::Buffer(bind(&spaces[&b.region.space], &b.region)),
+            resource: wgpu::BindingResource::Buffer(match guarded.get(i) {
+                Some(guarded) => guarded.bind(),
+                None => bind(&spaces[&b.region.space], &b.region),
+            }),
         });
         let params = dispatch.params.iter().map(|(index, bytes)| wgpu::BindGroupEntry {
             binding: *index,
@@ -140,6 +245,8 @@ impl BoundDispatch {
             cost: dispatch.cost,
             pipeline,
             bindings,
+            guarded,
+            kernel: (dispatch.shader.name(), dispatch.entry),
             grid: dispatch.grid,
         })
     }
@@ -150,6 +257,15 @@ impl BoundDispatch {
         pass.set_bind_group(0, &self.bindings, &[]);
         let [x, y, z] = self.grid;
         pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+impl BoundDispatch {
+    /// Encodes the dispatch between copies to and from its guarded buffers.
+    fn encode_guarded(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.guarded.iter().for_each(|guarded| guarded.fill(encoder));
+        self.encode(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+        self.guarded.iter().for_each(|guarded| guarded.empty(encoder));
     }
 }
 

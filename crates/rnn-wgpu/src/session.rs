@@ -83,16 +83,19 @@ impl Session for GpuSession {
         {
             self.gpu.wait(oldest)?;
         }
-        let compiled = find(&self.programs, program)?;
+        let known = self.programs.get_mut(program.0);
+        let compiled = known.ok_or_else(|| DeviceError::no_program(program))?;
         compiled.upload(&self.gpu, inputs)?;
         if let Some(timing) = &mut self.timing {
             timing.run(&self.gpu, program.0, compiled)?;
             timing.drain(&self.gpu, &self.programs, MAX_IN_FLIGHT)?;
             return Ok(());
         }
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        compiled.encode(&mut encoder);
-        let submission = self.gpu.submit(encoder)?;
+        if compiled.is_new() {
+            self.in_flight.drain(..).try_for_each(|earlier| self.gpu.wait(earlier))?;
+        }
+        let submission = compiled.submit(&self.gpu)?;
+        compiled.check_guards(&self.gpu)?;
         self.in_flight.push_back(submission);
         Ok(())
     }

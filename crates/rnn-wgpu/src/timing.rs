@@ -59,7 +59,14 @@ impl Timing {
         };
         let staging = Readback::staging(gpu, queries.bytes)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut ends = program.submissions(gpu).into_iter().map(|range| range.end).peekable();
         for (i, dispatch) in program.dispatches.iter().enumerate() {
+            if ends.next_if_eq(&i).is_some() {
+                gpu.submit(std::mem::replace(
+                    &mut encoder,
+                    gpu.device.create_command_encoder(&Default::default()),
+                ))?;
+            }
             let first = 2 * (i % PER_SET) as u32;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(dispatch.op),

@@ -67,7 +67,7 @@ impl Tuning {
 
     /// Selects the fastest variant for each dispatch of the recording. Kernels that were not
     /// measured yet are measured on buffers of their own, as long as this call has taken less than
-    /// two seconds; the others run as the launch itself.
+    /// two seconds, and except those that a submission cannot hold; the others run as the launch itself.
     ///
     /// # Errors
     /// Fails if the device is lost or hangs, or refuses a launch that is not a variant.
@@ -75,10 +75,13 @@ impl Tuning {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let (begin, known) = (Instant::now(), choices.len());
         let mut texts = HashMap::new();
-        for dispatch in recording.dispatches_mut().filter(|d| !d.variants.is_empty()) {
+        let work = recording.work();
+        let all = recording.dispatches_mut().zip(work);
+        for (dispatch, work) in all.filter(|(d, _)| !d.variants.is_empty()) {
             let key = key(dispatch, &mut texts);
             if !choices.contains_key(&key)
                 && begin.elapsed() < BUDGET
+                && gpu.budget.holds(work)
                 && let Some(choice) = measure(gpu, dispatch)?
             {
                 choices.insert(key.clone(), choice);

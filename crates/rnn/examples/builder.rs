@@ -9,7 +9,7 @@ const LENGTH: usize = 32;
 
 /// As Keras's Sequential.
 fn stack() -> Result<Model, ModelError> {
-    Model::sequential(InputSpec::Tokens(LENGTH), 1)
+    Model::sequential(InputSpec::tokens([LENGTH]), 1)
         .add(Embedding::new(VOCABULARY, 16))?
         .add(Bidirectional::new(Lstm::new(16)))?
         .add(Dropout::new(0.2))?
@@ -19,7 +19,7 @@ fn stack() -> Result<Model, ModelError> {
 /// As Keras's functional models: two branches over one embedding.
 fn branches() -> Result<Model, ModelError> {
     let mut model = Model::new(1);
-    let tokens = model.input(InputSpec::Tokens(LENGTH));
+    let tokens = model.input(InputSpec::tokens([LENGTH]));
     let words = model.apply(Embedding::new(VOCABULARY, 16), &[tokens])?;
     let order = model.apply(Gru::new(16), &[words])?;
     let strongest = model.apply(GlobalMaxPooling1D(), &[words])?;

@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
     let train = Dataset::new([pad_sequences(&reviews.tokens, &pad)?], [labels])?;
 
-    let model = Model::sequential(InputSpec::Tokens(LENGTH), 1)
+    let model = Model::sequential(InputSpec::tokens([LENGTH]), 1)
         .add(Embedding::new(read.vocabulary.words().len() + 4, 8))?
         .add(Lstm::new(16))?
         .add(Dense::new(1, Activation::Sigmoid))?;

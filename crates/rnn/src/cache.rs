@@ -1,7 +1,7 @@
 //! The folder of files that are fetched or compiled once and kept, and GPUs that keep their kernels
 //! there.
 
-use crate::Tell;
+use crate::{Tell, device};
 use etcetera::BaseStrategy as _;
 use rnn_graph::DeviceKind;
 use rnn_wgpu::{Adapter, OpenError, Options, Prover, VariantChoice, WgpuDevice};
@@ -69,7 +69,8 @@ pub fn open_to_compile(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
 pub fn open(adapter: &Adapter, tell: Tell, falls_back: bool) -> Result<WgpuDevice, OpenError> {
     let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
-    let options = Options { variants, prover, falls_back, ..Options::default() };
+    let submission = device::submission();
+    let options = Options { variants, prover, falls_back, submission, ..Options::default() };
     match of_devices() {
         Some(folder) => WgpuDevice::open_cached(adapter, options, &folder),
         None => WgpuDevice::open(adapter, options),

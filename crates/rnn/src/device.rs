@@ -5,7 +5,8 @@ use rnn_cpu::CpuDevice;
 pub use rnn_cpu::start_threads;
 use rnn_graph::{Device, DeviceKind};
 use rnn_wgpu::{Adapter, OpenError, WgpuDevice, adapters};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// The reason why a device could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,20 @@ static PROBE: OnceLock<Probe> = OnceLock::new();
 pub fn probe_by(probe: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
     // A second probe is not wanted.
     let _ = PROBE.set(Box::new(probe));
+}
+
+static SUBMISSION: Mutex<Option<Duration>> = Mutex::new(None);
+
+/// Sets the longest time of a submission for GPUs that are opened from now on, instead of 100 ms. A GPU
+/// that computes without a pause keeps a desktop waiting, and a watchdog resets it after some seconds.
+/// No bit of a result depends on it.
+pub fn limit_submissions(most: Duration) {
+    *SUBMISSION.lock().unwrap_or_else(PoisonError::into_inner) = Some(most);
+}
+
+/// The time that [`limit_submissions`] has set.
+pub(crate) fn submission() -> Option<Duration> {
+    *SUBMISSION.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The adapters of this machine, or why its drivers cannot be asked for them.
@@ -245,8 +260,8 @@ fn open_gpus(all: &[Adapter], open_gpu: OpenGpu<'_>) -> Result<Vec<Box<dyn Devic
 }
 
 /// Returns one line for each device of this machine, the CPU first: the name that [`open`] takes,
-/// `cpu` or `gpu:N`, a description, and for a GPU how many kernels are tuned, if some are. Each
-/// line ends in a line feed. Where the drivers cannot be asked, a line says why.
+/// `cpu` or `gpu:N`, a description, and for a GPU how many kernels are tuned, if some are, and how much
+/// work goes into a submission, if that was measured. Each line ends in a line feed. Where the drivers cannot be asked, a line says why.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());
     let folder = cache::of_devices();
@@ -259,6 +274,11 @@ pub fn list() -> String {
         let tuned = folder.as_deref().map(|folder| adapter.tuned(folder)).unwrap_or_default();
         if tuned.kernels > 0 {
             text += &format!(", {} of {} kernels tuned", tuned.changed, tuned.kernels);
+        }
+        let holds = folder.as_deref().and_then(|folder| adapter.submission_flops(folder));
+        text += ", submissions of 100 ms";
+        if let Some(flops) = holds {
+            text += &format!(" ({:.3} GFLOP)", flops / 1e9);
         }
         text += "\n";
     }

@@ -1,6 +1,7 @@
 //! Convolutions, as products of gathered rows: what a window sees is a row, made of pieces that are
 //! read where they lie. 3 x 3 windows use `winograd`.
 
+pub mod grouped;
 mod product;
 
 pub(crate) use product::{ConvProduct, Scratch, split};

@@ -2,9 +2,9 @@ use crate::blocks::MIN_COLUMNS;
 use crate::gemm_tall::{Epilogue, GatheredRows, RowProduct};
 use crate::geometry::{GateColumns, Geometry};
 use crate::packed::UNROLL;
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::winograd::{Kernel, Scratch as Tiles, Tiling};
 use rayon::prelude::*;
+use rnn_core::product::{Matrix, MatrixMut, Threads, multiply};
 use rnn_ops::Activation;
 use std::ops::Range;
 

@@ -12,6 +12,8 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 const METADATA: &str = "metadata.json";
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
+/// The files of an archive.
+pub(super) const MEMBERS: [&str; 3] = [METADATA, CONFIG, WEIGHTS];
 /// The key of the arguments of `compile` in `config.json`.
 const COMPILE: &str = "compile_config";
 
@@ -20,9 +22,20 @@ pub(super) fn parse(bytes: &[u8]) -> Result<KerasFile, Problem> {
     let size = bytes.len() as u64;
     let limit = budget::unpacked(size);
     let mut member = |name: &'static str| unpack(&mut archive, name, limit);
-    let mut config = json(CONFIG, &member(CONFIG)?, size)?;
-    let metadata = json(METADATA, &member(METADATA)?, size)?;
-    let weights = member(WEIGHTS)?;
+    let members = [member(METADATA)?, member(CONFIG)?, member(WEIGHTS)?];
+    assemble(members, Some((size, limit)))
+}
+
+/// Reads the [`MEMBERS`] of an archive. `bounds` are the size of the archive and what it may unpack
+/// to; members that were not packed have their own sizes.
+pub(super) fn assemble(
+    [metadata, config, weights]: [Vec<u8>; 3],
+    bounds: Option<(u64, u64)>,
+) -> Result<KerasFile, Problem> {
+    let own = [&metadata, &config, &weights].map(|member| member.len() as u64).iter().sum();
+    let (size, limit) = bounds.unwrap_or((own, budget::unpacked(own)));
+    let mut config = json(CONFIG, &config, size)?;
+    let metadata = json(METADATA, &metadata, size)?;
     let compile = config.as_object_mut().and_then(|config| config.remove(COMPILE));
     Ok(KerasFile {
         format: Format::Keras,

@@ -137,15 +137,28 @@ pub enum Problem {
     Layout(String),
 }
 
+/// Returns true for a folder that holds the three files of a `.keras` archive.
+pub fn is_unpacked(path: &Path) -> bool {
+    archive::MEMBERS.iter().all(|member| path.join(member).is_file())
+}
+
 /// Reads the Keras file at `path`. Its format is recognized from its contents, not from its name.
+/// It may be a folder into which a `.keras` file was unpacked.
 ///
 /// # Errors
 /// Fails with [`KerasError::Io`] if the file cannot be read, and with [`KerasError::Contents`] as
 /// [`parse`] does.
 pub fn read(path: &Path) -> Result<KerasFile, KerasError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| KerasError::Io { path: path.to_owned(), source })?;
-    parse(bytes, path.display().to_string())
+    let bytes = |path: &Path| {
+        std::fs::read(path).map_err(|source| KerasError::Io { path: path.to_owned(), source })
+    };
+    let origin = path.display().to_string();
+    if is_unpacked(path) {
+        let [metadata, config, weights] = archive::MEMBERS.map(|member| bytes(&path.join(member)));
+        return archive::assemble([metadata?, config?, weights?], None)
+            .map_err(|problem| KerasError::Contents { origin, problem });
+    }
+    parse(bytes(path)?, origin)
 }
 
 /// Reads the bytes of a Keras file, whose format is recognized from its contents. `origin` is its

@@ -53,6 +53,17 @@ fn reads_what_keras_3_writes() {
 }
 
 #[test]
+fn reads_a_folder_into_which_an_archive_was_unpacked() {
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/keras3.keras");
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!is_unpacked(folder.path()));
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(packed).unwrap()).unwrap();
+    archive.extract(folder.path()).unwrap();
+    assert!(is_unpacked(folder.path()));
+    assert_eq!(read(folder.path()).unwrap(), file("keras3.keras"));
+}
+
+#[test]
 fn reads_legacy_files_in_the_order_of_their_attributes() {
     let keras3 = file("keras3.h5");
     let names: Vec<_> = keras3.layers.iter().map(|layer| layer.name.as_str()).collect();

@@ -1,7 +1,14 @@
-//! Writing of ONNX models: a graph that is built node by node, as
-//! <https://onnx.ai/onnx/repo-docs/IR.html> describes it.
+//! ONNX models: a graph that is built node by node and written, and one that is read, as
+//! <https://onnx.ai/onnx/repo-docs/IR.html> describes them.
 
+mod array;
 mod proto;
+mod read;
+mod wire;
+
+pub use array::{Array, Elements};
+pub use read::{OnnxError, OnnxInput, OnnxModel, OnnxNode, from_bytes, read};
+pub use wire::Damaged;
 
 use prost::Message;
 use proto::{
@@ -56,7 +63,7 @@ impl ValueName {
     }
 }
 
-/// The value of an attribute of a node: one or several numbers or strings.
+/// The value of an attribute of a node: one or several numbers or strings, or a constant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// A float.
@@ -71,6 +78,8 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// Strings.
     Texts(Vec<String>),
+    /// A constant.
+    Array(Array),
 }
 
 /// An ONNX graph under construction, with operators of version [`OPSET`]. Nodes have to be added in
@@ -141,8 +150,7 @@ impl Graph {
 
     fn constant(&mut self, name: &str, ty: ElementType, dims: Vec<i64>, raw: Vec<u8>) -> ValueName {
         let name = self.name(name);
-        let (data_type, raw_data) = (ty as i32, raw);
-        self.proto.initializer.push(TensorProto { dims, data_type, name: name.clone(), raw_data });
+        self.proto.initializer.push(tensor(name.clone(), ty, dims, raw));
         ValueName(name)
     }
 
@@ -224,6 +232,23 @@ fn value_info(name: &str, ty: ElementType, dims: &[Dim]) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type }
 }
 
+fn tensor(name: String, ty: ElementType, dims: Vec<i64>, raw_data: Vec<u8>) -> TensorProto {
+    TensorProto { dims, data_type: ty as i32, name, raw_data }
+}
+
+fn constant_of(array: &Array) -> TensorProto {
+    let dims = array.dims.iter().map(|&n| n as i64).collect();
+    let (ty, raw) = match &array.elements {
+        Elements::Floats(values) => {
+            (ElementType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        }
+        Elements::Ints(values) => {
+            (ElementType::Int64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        }
+    };
+    tensor(String::new(), ty, dims, raw)
+}
+
 fn attribute(name: &str, value: &Attribute) -> AttributeProto {
     let name = name.to_owned();
     let bytes = |text: &String| text.as_bytes().to_vec();
@@ -236,6 +261,9 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Ints(v) => AttributeProto { name, ints: v.clone(), r#type: 7, ..empty },
         Attribute::Texts(v) => {
             AttributeProto { name, strings: v.iter().map(bytes).collect(), r#type: 8, ..empty }
+        }
+        Attribute::Array(array) => {
+            AttributeProto { name, t: Some(constant_of(array)), r#type: 4, ..empty }
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::hostile::{Damage, Target, file, written, zipped};
 use rnn_core::HostTensor;
 use rnn_formats::keras::KerasFile;
 use rnn_formats::npz::Npz;
-use rnn_formats::{checkpoint, hdf5, keras, npy, pickle, safetensors};
+use rnn_formats::{checkpoint, hdf5, keras, npy, onnx, pickle, safetensors};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -84,6 +84,8 @@ pub fn all() -> Vec<Target> {
         ["types.h5", "types_latest.h5"].map(file).to_vec(),
         ["keras2.h5", "keras3.weights.h5"].map(rewritten).to_vec(),
     ];
+    let onnx_seeds = ["last_any", "frames", "keras_words"];
+    let onnx_seeds = onnx_seeds.map(|name| file(&format!("onnx/{name}.onnx"))).into();
     let keras_seeds = vec![file("keras3.keras"), rewritten("keras3.keras")];
     vec![
         Target::new("npy", arrays(), |bytes| npy::parse(&bytes).is_ok(), 64),
@@ -109,6 +111,7 @@ pub fn all() -> Vec<Target> {
         Target::new("hdf5", hdf5_seeds.concat(), |b| hdf5::parse(b).is_ok(), 192),
         // Deflate packs 1,032 bytes into one at most, of which an array takes 8 each.
         Target::new("npz", vec![npz()], read_npz, 16 * 1032).damaged(Damage::Members),
+        Target::new("onnx", onnx_seeds, |bytes| onnx::from_bytes(&bytes).is_ok(), 256),
         Target::new("keras", keras_seeds, |bytes| keras::parse(bytes, "fuzz").is_ok(), 256)
             .damaged(Damage::Members),
     ]

@@ -1,5 +1,6 @@
 //! The command `rnn-gpu bench`.
 
+use super::submission::SubmissionArgs;
 use crate::process::host;
 use anyhow::Result;
 use rnn_bench::{BenchOptions, Suite, bench};
@@ -25,6 +26,8 @@ pub struct BenchArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
     /// Measure only what has this in its name
     #[arg(long)]
     filter: Option<String>,
@@ -41,6 +44,7 @@ pub struct BenchArgs {
 /// # Errors
 /// Fails as [`rnn_bench::bench`].
 pub fn run(args: &BenchArgs) -> Result<()> {
+    args.submission.apply();
     bench(BenchOptions {
         suite: args.suite,
         peers: args.peers.as_deref(),

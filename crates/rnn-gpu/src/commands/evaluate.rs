@@ -1,6 +1,8 @@
 //! The command `rnn-gpu evaluate`.
 
+use super::architecture::ArchitectureArg;
 use super::columns::ColumnArgs;
+use super::submission::SubmissionArgs;
 use crate::process::{Process, host, open_device, warn_of};
 use anyhow::Result;
 use rnn_run::evaluate::{Evaluated, evaluate};
@@ -13,8 +15,10 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu evaluate`.
 #[derive(clap::Args)]
 pub struct EvaluateArgs {
-    /// The folder that `train` wrote, .keras or .h5
+    /// The folder that `train` wrote, .keras, .h5 or .onnx
     run: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
     /// and y; or a .csv. Forecasts are made from each of its rows
     #[arg(long)]
@@ -30,6 +34,8 @@ pub struct EvaluateArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
 }
 
 /// Evaluates a trained model on test data and prints the metrics. A run that is evaluated on its
@@ -39,6 +45,7 @@ pub struct EvaluateArgs {
 /// Fails if the device cannot be opened or fails, the model or the data cannot be read or do not
 /// fit together, or a file cannot be written.
 pub fn run(args: EvaluateArgs) -> Result<()> {
+    args.submission.apply();
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let Some(data) = args.data else {
@@ -58,8 +65,9 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
         return Ok(());
     }
     let columns = args.columns.choice();
+    let model = args.architecture.of(&args.run);
     let data = (&*data, args.stream, &columns);
-    let results = fit::evaluate(&args.run, data, args.fit.as_deref(), &*device, &host())?;
+    let results = fit::evaluate(&model, data, args.fit.as_deref(), &*device, &host())?;
     println!("{}", describe(Split::Test, &results.metrics, results.metric_sums));
     warn_of(&results.rows);
     Ok(())

@@ -1,5 +1,6 @@
 //! The command `rnn-gpu export`.
 
+use super::architecture::ArchitectureArg;
 use crate::process::host;
 use anyhow::{Result, bail};
 use rnn::model_file;
@@ -13,8 +14,10 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu export`.
 #[derive(clap::Args)]
 pub struct ExportArgs {
-    /// A run folder, .keras or .h5
+    /// A run folder, .keras, .h5 or .onnx
     model: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     /// The file to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
     /// .safetensors
     #[arg(long)]
@@ -26,8 +29,8 @@ pub struct ExportArgs {
 /// # Errors
 /// Fails if the model cannot be read or has no weights, the extension is unknown, the format cannot
 /// hold the model, or `to` cannot be taken ([`Outputs::take`]) or written.
-pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
-    let SavedModel { file, .. } = SavedModel::open(model, &host())?;
+pub fn run(ExportArgs { model, architecture, to }: &ExportArgs) -> Result<()> {
+    let SavedModel { file, .. } = SavedModel::open(&architecture.of(model), &host())?;
     Outputs::of(&[model]).take(to)?;
     match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
         (Some(format), _) => model_file::save_keras(&file, format, to)?,

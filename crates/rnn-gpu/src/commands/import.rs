@@ -1,5 +1,6 @@
 //! The command `rnn-gpu import`.
 
+use super::architecture::ArchitectureArg;
 use crate::process::host;
 use anyhow::{Result, ensure};
 use rnn_formats::check_names;
@@ -11,8 +12,14 @@ use std::path::{Path, PathBuf};
 /// The arguments of `rnn-gpu import`.
 #[derive(clap::Args)]
 pub struct ImportArgs {
-    /// A .keras or .h5 file
+    /// A .keras, .h5 or .onnx file; with --weights, a model.toml
     file: PathBuf,
+    /// The weights, for a FILE that describes the model (model.toml, .json): .safetensors of PyTorch
+    /// or of `export`
+    #[arg(long)]
+    weights: Option<PathBuf>,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     /// The folder to write [default: runs/NAME]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -21,7 +28,7 @@ pub struct ImportArgs {
     overwrite: bool,
 }
 
-/// Converts a Keras model into the folder of a model. With `--overwrite`, replaces a model that was
+/// Converts a Keras or ONNX model into the folder of a model. With `--overwrite`, replaces a model that was
 /// imported before. A run that was trained is never replaced.
 ///
 /// # Errors
@@ -34,7 +41,11 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let out = &args.out.clone().unwrap_or_else(named);
     check_names(out)?;
     check_untrained(out)?;
-    let SavedModel { file, .. } = SavedModel::open(&args.file, &host)?;
+    let model = args.architecture.of(&args.file);
+    let SavedModel { mut file, .. } = SavedModel::open(&model, &host)?;
+    if let Some(weights) = &args.weights {
+        file = file.with_weights(weights)?;
+    }
     let model = file.trained_model(None)?;
     print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, args.overwrite)?;

@@ -1,25 +1,44 @@
 //! The commands: their arguments, and the functions that carry them out.
 
-pub mod bench;
+pub mod architecture;
+mod bench;
 pub mod checkpoints;
 mod columns;
 pub mod compare;
+pub mod completions;
 pub mod devices;
 pub mod evaluate;
 pub mod export;
 mod forecast;
 pub mod history;
 pub mod import;
+pub mod man;
 pub mod new;
 pub mod predict;
 mod reviews;
 pub mod rollout;
+mod submission;
 pub mod summary;
 pub mod train;
 pub mod verify;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Parser)]
+#[command(version, about = "Train and run recurrent networks on any GPU")]
+#[command(
+    after_help = "Examples:\n  rnn-gpu train lstm\n  rnn-gpu predict runs/lstm --text \"a wonderful \
+        film\" --explain\n  rnn-gpu new model.toml\n  rnn-gpu train --model model.toml --data \
+        d.npz\n  rnn-gpu export runs/model --to model.keras\n\n`rnn-gpu help COMMAND` says more of \
+        a command."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    /// The command that is called.
+    pub command: Command,
+}
 
 /// A command of `rnn-gpu` with its arguments.
 #[derive(Subcommand)]
@@ -52,6 +71,10 @@ pub enum Command {
     Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
     Evaluate(evaluate::EvaluateArgs),
+    /// Print a script by which a shell completes commands, options and values
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages of all commands
+    Man(man::ManArgs),
 }
 
 impl Command {
@@ -89,6 +112,8 @@ impl Command {
             Self::Checkpoints(args) => checkpoints::run(&args),
             Self::Rollout(args) => rollout::run(&args),
             Self::Evaluate(args) => evaluate::run(args),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command `rnn-gpu rollout`.
 
+use super::submission::SubmissionArgs;
 use crate::process::{Process, open_device, warn_of};
 use anyhow::Result;
 use rnn_run::checkpoint::RunLock;
@@ -24,6 +25,8 @@ pub struct RolloutArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
 }
 
 /// Continues a video of a next-frame run from the model's own predictions, draws the result into
@@ -33,6 +36,7 @@ pub struct RolloutArgs {
 /// Fails if the run is of another experiment, cannot be read or locked, there is no such video, the numbers
 /// of frames are out of range, the device fails, or a file cannot be written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
+    args.submission.apply();
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let (folder, config) = RunFolder::open(&args.run)?;

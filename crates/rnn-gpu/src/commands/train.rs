@@ -3,6 +3,7 @@
 use super::columns::ColumnArgs;
 use super::forecast::ForecastArgs;
 use super::reviews::{TextArgs, download};
+use super::submission::SubmissionArgs;
 use crate::process::{Process, host, open_device};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
@@ -16,7 +17,7 @@ use rnn_run::distributed;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::fit::{self, FitArgs};
 use rnn_run::forecast;
-use rnn_run::run::RunFolder;
+use rnn_run::run::{ModelPath, RunFolder};
 use rnn_run::source::{DatasetSource, Fetch};
 use rnn_run::train::{self, Progress, TrainOptions};
 use rnn_run::world::World;
@@ -70,6 +71,8 @@ pub struct TrainArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
     /// Train with the other processes that mpirun has started: of a step each computes --batch-size
     /// examples. Needs a build with --features mpi
     #[arg(long)]
@@ -84,10 +87,14 @@ pub struct TrainArgs {
     watch: WatchArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
-    /// A model.toml (`rnn-gpu new` writes one), a .keras or .h5 file, or a run, with whose weights
+    /// A model.toml (`rnn-gpu new` writes one), a .keras, .h5 or .onnx file, or a run, with whose weights
     /// it begins
     #[arg(long, requires = "data", conflicts_with_all = TUTORIAL, help_heading = OWN_MODEL)]
     model: Option<PathBuf>,
+    /// The model of a file of weights alone, such as .weights.h5: the JSON of Keras's
+    /// model.to_json(), or a .keras, .h5 or model.toml
+    #[arg(long, requires = "model", value_name = "model.json", help_heading = OWN_MODEL)]
+    architecture: Option<PathBuf>,
     /// The settings of the training: loss, optimizer, validation, early stopping
     /// (`rnn-gpu new fit.toml` writes an example)
     #[arg(long, requires = "model", value_name = "fit.toml", help_heading = OWN_MODEL)]
@@ -136,9 +143,10 @@ pub struct TrainArgs {
 }
 
 /// The arguments that are decided when a run begins, and that resuming takes from it.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 19] = [
     "experiment",
     "model",
+    "architecture",
     "fit",
     "stream",
     "target",
@@ -247,6 +255,7 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// Fails if the arguments do not fit together, the device, the data or the model cannot be opened,
 /// a training fails or is interrupted, or a folder cannot be written.
 pub fn run(args: TrainArgs) -> Result<()> {
+    args.submission.apply();
     match args.distributed {
         true => distributed::run(&args.device.clone(), &host(), |world| lead(args, Some(world))),
         false => lead(args, None),
@@ -320,7 +329,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
         let out = args.out.unwrap_or(named);
         let asked = FitArgs {
-            model,
+            model: ModelPath { path: model, architecture: args.architecture },
             data: args.data.context("--model takes --data")?,
             columns: args.columns.choice(),
             stream: args.stream,

@@ -4,6 +4,7 @@
 
 pub mod line;
 
+use anyhow::{Result, ensure};
 use rnn_core::{HostTensor, Rng};
 use rnn_formats::npy;
 use serde_json::Value;
@@ -65,6 +66,16 @@ pub fn success(args: &[&str]) -> String {
     let Output { status, stdout, stderr } = rnn_gpu(args).output().expect("it starts");
     assert!(status.success(), "{args:?}: {}", text(&stderr));
     text(&stdout)
+}
+
+/// Makes sure that a tensor is what Keras has, but for this difference relative to values above 1.
+pub fn expect_close(got: &HostTensor, want: &HostTensor, tolerance: f32) -> Result<()> {
+    ensure!(got.shape() == want.shape(), "{}, Keras has {}", got.shape(), want.shape());
+    for (index, (got, want)) in got.as_f32()?.iter().zip(want.as_f32()?).enumerate() {
+        let error = (got - want).abs() / want.abs().max(1.0);
+        ensure!(error <= tolerance, "element {index} is {got}, Keras has {want}");
+    }
+    Ok(())
 }
 
 /// A file of the folder `cases` of the shared data; without it the running test is skipped.

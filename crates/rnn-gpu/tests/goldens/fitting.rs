@@ -4,8 +4,8 @@ use crate::TOLERANCE;
 use crate::golden::{Golden, expect_close};
 use rnn::Activation;
 use rnn::nn::{
-    self, Batch, Clip, Constraint, Dense, Embedding, Initializer, InputSpec, Lstm, Model,
-    Optimizer, Penalty, Schedule, SimpleRnn, Softmax, Trainer,
+    self, Batch, Clip, Compile, Constraint, Dense, Dialect, Embedding, Initializer, InputSpec,
+    Lstm, Model, Optimizer, Penalty, SimpleRnn, Softmax, Trainer,
 };
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId, TensorType};
@@ -13,41 +13,29 @@ use rnn_ops::{
     self as ops, Activate, Adam, Adamax, Assign, ElementLoss, Fill, Lion, Loss, RmsProp, Sgd,
     StepParams,
 };
+use serde_json::json;
 use std::sync::Arc;
 
-/// Keras recovers the logits where a model ends in a sigmoid, as ours does; bare probabilities are
-/// put as the logits that they come from.
 pub fn binary_cross_entropy(golden: &Golden) {
-    let mut golden = golden.clone();
-    if !golden.flag("from_logits") {
-        let p = golden.tensor("probabilities").as_f32().expect("floats").to_vec();
-        let d_p = golden.tensor("d_probabilities").as_f32().expect("floats").to_vec();
-        let logits = p.iter().map(|p| (p / (1.0 - p)).ln()).collect();
-        let slopes = p.iter().zip(d_p).map(|(p, d)| d * p * (1.0 - p)).collect();
-        for (name, values) in [("logits", logits), ("d_logits", slopes)] {
-            golden.insert(name, HostTensor::from_f32([p.len(), 1], values).expect("a column"));
-        }
-    }
+    let (name, of) = match golden.flag("from_logits") {
+        true => ("logits", ElementLoss::BinaryCrossEntropy),
+        false => ("probabilities", ElementLoss::BinaryCrossEntropyOfProbability),
+    };
     let mut graph = Graph::new();
-    let logits = golden.input(&mut graph, "logits");
+    let predictions = golden.input(&mut graph, name);
     let labels = golden.input(&mut graph, "labels");
-    let bce = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };
-    let loss = graph.apply(bce, &[logits, labels]).expect("it fits");
+    let loss = graph.apply(Loss { of, weighted: false }, &[predictions, labels]).expect("it fits");
     let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
-    let d = rnn_ops::gradients(&mut graph, &[(loss, one)], &[logits]).expect("gradients");
-    let ends = [("loss", loss), ("d_logits", d[0].expect("a gradient"))];
+    let d = rnn_ops::gradients(&mut graph, &[(loss, one)], &[predictions]).expect("gradients");
+    let slope = format!("d_{name}");
+    let ends = [("loss", loss), (slope.as_str(), d[0].expect("a gradient"))];
     golden.check(graph, &ends, &[], TOLERANCE);
 }
 
 pub fn losses(golden: &Golden) {
-    let loss = match golden.name.trim_start_matches("losses ") {
-        "mean_squared_error" => nn::Loss::MeanSquaredError,
-        "mean_absolute_error" => nn::Loss::MeanAbsoluteError,
-        "huber" => nn::Loss::Huber { delta: 0.7 },
-        "binary_crossentropy" => nn::Loss::binary_crossentropy(),
-        "categorical_crossentropy" => nn::Loss::categorical_crossentropy(),
-        _ => nn::Loss::sparse_categorical_crossentropy(),
-    };
+    let compile = json!({"loss": golden.args["loss"]});
+    let compile = Compile::from_json(&compile, &["y"], Dialect::Keras3).expect("a loss");
+    let loss = compile.losses[0].0;
     let mut graph = Graph::new();
     let z = golden.input(&mut graph, "z");
     let output = match golden.args["ending"].as_str() {
@@ -64,8 +52,7 @@ pub fn losses(golden: &Golden) {
     for (weights, names) in
         [(None, ["plain_loss", "plain_d_z"]), (Some(weights), ["weighed_loss", "weighed_d_z"])]
     {
-        let judged = loss.forward(&mut graph, output, labels, weights).expect("it fits");
-        let value = judged.expect("the ending is the loss's").loss;
+        let value = loss.forward(&mut graph, output, labels, weights).expect("it fits").loss;
         let d = rnn_ops::gradients(&mut graph, &[(value, one)], &[z]).expect("gradients");
         ends.extend([(names[0], value), (names[1], d[0].expect("a gradient"))]);
     }
@@ -188,7 +175,7 @@ fn hold(layer: Lstm) -> Lstm {
 /// Ten steps of a small model from Keras's weights on Keras's batches: every loss within 1e-4.
 pub fn ten_training_losses(golden: &Golden) {
     let size = |name| golden.number(name) as usize;
-    let model = Model::sequential(InputSpec::Tokens(12), 0)
+    let model = Model::sequential(InputSpec::tokens([12]), 0)
         .add(Embedding::new(size("vocabulary"), size("dim")))
         .expect("it fits");
     let lstm = golden.args["layer"] == "lstm";
@@ -231,16 +218,11 @@ pub fn ten_training_losses(golden: &Golden) {
 }
 
 pub fn schedules(golden: &Golden) {
-    let schedule = match golden.name.trim_start_matches("schedules ") {
-        "cosine" => Schedule::CosineDecay { initial: 0.2, decay_steps: 30.0, alpha: 0.1 },
-        name => Schedule::ExponentialDecay {
-            initial: 0.1,
-            decay_steps: 10.0,
-            decay_rate: 0.5,
-            staircase: name.ends_with("staircase"),
-        },
-    };
-    let rates: Vec<f32> = (0..40).map(|step| schedule.rate(step) as f32).collect();
+    let optimizer = json!({"class_name": "SGD", "config": {"learning_rate": golden.args["rate"]}});
+    let optimizer = Optimizer::from_json(&optimizer, Dialect::Keras3).expect("a schedule");
+    // SGD takes the rate as it is.
+    let rate = |step: u64| optimizer.step_params(step + 1, 1.0).learning_rate;
+    let rates: Vec<f32> = (0..40).map(rate).collect();
     let rates = HostTensor::from_f32([40], rates).expect("40 rates");
     expect_close(&golden.name, &rates, golden.tensor("rates"), TOLERANCE);
 }

@@ -54,10 +54,6 @@ impl Golden {
         self.tensors.contains_key(name)
     }
 
-    pub fn insert(&mut self, name: &str, tensor: HostTensor) {
-        self.tensors.insert(name.to_owned(), tensor);
-    }
-
     pub fn flag(&self, name: &str) -> bool {
         self.args[name].as_bool().unwrap_or_else(|| panic!("{}: no flag {name}", self.name))
     }

@@ -44,7 +44,7 @@ fn one(model: &mut Model, golden: &Golden) -> Result<Vec<TensorRef>, ModelError>
 }
 
 fn two(model: &mut Model, golden: &Golden) -> Result<Vec<TensorRef>, ModelError> {
-    let [a, b] = [InputSpec::Tokens(5), InputSpec::floats([5, 3])].map(|spec| model.input(spec));
+    let [a, b] = [InputSpec::tokens([5]), InputSpec::floats([5, 3])].map(|spec| model.input(spec));
     let looked_up = model.apply(Embedding::new(7, 3).mask_zero(), &[a])?;
     let left = model.apply(Gru::new(4).return_sequences(), &[looked_up])?;
     let masked = model.apply(Masking::new(0.0), &[b])?;

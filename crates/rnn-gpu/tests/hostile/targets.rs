@@ -185,7 +185,7 @@ fn vocabulary(run: &Path) -> bool {
 
 fn small_trainer() -> Trainer {
     let model = || -> Result<Model, ModelError> {
-        Model::sequential(InputSpec::Tokens(3), 1)
+        Model::sequential(InputSpec::tokens([3]), 1)
             .add(Embedding::new(5, 2))?
             .add(SimpleRnn::new(2))?
             .add(Dense::new(1, Activation::Sigmoid))
@@ -235,6 +235,10 @@ fn imdb_seed() -> Vec<u8> {
 }
 
 /// A stack and a graph as Keras 3 writes them, and a graph as Keras 2 did.
+fn onnx_seeds() -> Vec<Vec<u8>> {
+    ["frames", "pictures_any", "keras_words"].map(|name| file(&format!("onnx/{name}.onnx"))).into()
+}
+
 fn model_json_seeds() -> Vec<Vec<u8>> {
     let stack = keras::parse(file("keras3.keras"), "keras3.keras").expect("a sound file").config;
     let tensor = |layer: &str| {
@@ -307,6 +311,7 @@ pub fn all() -> Vec<Target> {
     };
     vec![
         target("model.toml", models, |b| model(&path("m.toml", &b)), 512),
+        target("model.onnx", onnx_seeds(), |b| model(&path("m.onnx", &b)), 512),
         target("model.json", model_json_seeds(), |b| model(&path("m.json", &b)), 512),
         target("fit.toml", text(fit), |b| fit_options(&path("f.toml", &b)), 64),
         target("csv", text(csv), |b| reviews(&path("r.csv", &b)), 64),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use rnn::model_file::{ModelFile, ModelFileError};
-use rnn::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
+use rnn::nn::{ConfigError, Dataset, Loss, Trainer};
 use rnn::{Device, HostTensor};
 use rnn_core::Examples;
 use rnn_run::arrays::samples;
@@ -203,9 +203,7 @@ fn is_of_config(error: &ModelFileError) -> bool {
 /// What an error says is not supported; every other error is a failure.
 fn refusal(error: anyhow::Error) -> Result<Refusal> {
     let names = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<ConfigError>()
-            || cause.downcast_ref().is_some_and(is_of_config)
-            || matches!(cause.downcast_ref(), Some(TrainError::Output { .. }))
+        cause.is::<ConfigError>() || cause.downcast_ref().is_some_and(is_of_config)
     };
     match error.chain().any(names) {
         true => Ok(Refusal(error.root_cause().to_string())),

@@ -1,5 +1,9 @@
 //! onnxruntime predicts what the exported models predict here.
 
+mod attention;
+mod convolutions_and_axes;
+mod models_of_steps;
+mod operations;
 #[path = "../../../../tests/interchange/python.rs"]
 mod python;
 mod random;
@@ -37,6 +41,7 @@ fn stacks() -> Vec<(String, Model)> {
     let mut add = |name: &str, input: &[usize], class: &str, config: Value| {
         all.push((name.to_owned(), stack(input, &[(class, config)])));
     };
+    convolutions_and_axes::add_to(&mut add);
     let elementwise = Activation::ALL.map(Activation::name);
     for activation in elementwise.into_iter().chain(["softmax", "log_softmax", "glu"]) {
         let config = json!({"units": 4, "activation": activation});
@@ -218,8 +223,14 @@ fn stacks() -> Vec<(String, Model)> {
     add("time_distributed_flatten", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
     let layer = json!({"class_name": "RepeatVector", "config": {"n": 2}});
     add("time_distributed_repeat_vector", &[4, 3], "TimeDistributed", json!({"layer": layer}));
+    let equation = json!({"equation": "...x,xy->...y", "output_shape": 4, "bias_axes": "y"});
+    add("einsum_dense", &[4, 3], "EinsumDense", equation);
+    let equation =
+        json!({"equation": "abc,cde->adbe", "output_shape": [2, null, 3], "bias_axes": "d"});
+    add("einsum_dense_heads", &[4, 3], "EinsumDense", equation);
     let layer = json!({"class_name": "Permute", "config": {"dims": [2, 1]}});
     add("time_distributed_permute", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
+    all.extend(models_of_steps::stacks());
     let text = [
         ("Embedding", json!({"input_dim": VOCABULARY, "output_dim": 3})),
         ("Conv1D", json!({"filters": 4, "kernel_size": 3, "activation": "relu"})),
@@ -234,7 +245,7 @@ fn stacks() -> Vec<(String, Model)> {
 /// States handed on, branches, layers that are applied twice, several inputs and outputs.
 fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let mut encoder = Model::new(1);
-    let from = encoder.input(InputSpec::Tokens(5));
+    let from = encoder.input(InputSpec::tokens([5]));
     let to = encoder.input(InputSpec::floats([4, 3]));
     let words = encoder.apply(Embedding::new(VOCABULARY as usize, 2), &[from])?;
     let end = encoder.call(Lstm::new(4).return_state(), &[words])?;
@@ -280,7 +291,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
 
     // Outputs of one layer, one that is listed twice, and the inputs themselves.
     let mut ends = Model::new(2);
-    let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::Tokens(3)));
+    let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::tokens([3])));
     let states = ends.call(Lstm::new(3).return_sequences().return_state(), &[x])?;
     let looked_up = ends.apply(Embedding::new(VOCABULARY as usize, 2), &[words])?;
     let outputs = [&states[..], &[states[1], x, words, looked_up]].concat();
@@ -292,6 +303,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
         ("both_directions", both),
         ("film", film),
         ("merging", merging),
+        ("attention", attention::model()?),
         ("ends", ends),
     ];
     Ok(named.map(|(name, model)| (name.to_owned(), model)).into())
@@ -315,9 +327,11 @@ fn write_case(folder: &Path, name: &str, mut model: Model, rng: &mut Rng) {
     let mut inputs = Vec::new();
     for (input, spec, _) in model.inputs() {
         let tensor = match spec {
-            InputSpec::Tokens(steps) => {
-                let tokens = (0..BATCH * steps).map(|_| rng.below(VOCABULARY)).collect();
-                HostTensor::from_u32([BATCH, *steps], tokens).unwrap()
+            InputSpec::Tokens(dims) => {
+                let shape = [&[BATCH], &dims[..]].concat();
+                let count = shape.iter().product::<usize>();
+                let tokens = (0..count).map(|_| rng.below(VOCABULARY)).collect();
+                HostTensor::from_u32(shape, tokens).unwrap()
             }
             InputSpec::Floats(dims) => floats(&[&[BATCH], &dims[..]].concat(), rng, [-1.0, 1.0]),
         };

@@ -1,5 +1,6 @@
 //! The graph of a model: inputs, layers, and the calls of layers on tensors.
 
+mod attached_masks;
 mod keras_order;
 
 use crate::naming::distinct_names;
@@ -38,8 +39,17 @@ pub(crate) struct LayerNode {
     pub layer: Arc<dyn Layer>,
     /// True if gradients change its weights, false if they stay as they are.
     pub trainable: bool,
-    /// True if Keras has an operation in its place, which passes on no mask; false for a layer.
-    pub operation: bool,
+    /// What only a training needs of its description and is not supported.
+    pub unread: Vec<Unread>,
+}
+
+/// An argument of a layer that is not supported and that inference does not need.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread {
+    /// True if it only matters before weights are set, false if in any training.
+    pub initial: bool,
+    /// The message, with the layer.
+    pub message: String,
 }
 
 /// A call of a layer on tensors.
@@ -107,6 +117,21 @@ impl Architecture {
         self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
     }
 
+    /// Iterates over the arguments of layers that were left out of the description because they are
+    /// not supported and only matter in training: initializers, regularizers and constraints. Each is
+    /// a message with the layer.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        self.unread_in_training(false)
+    }
+
+    /// Iterates over those of [`Self::unread`] that a training needs; it does not need initializers
+    /// if the model `has_weights`.
+    pub fn unread_in_training(&self, has_weights: bool) -> impl Iterator<Item = &str> {
+        let all = self.layers.iter().flat_map(|layer| &layer.unread);
+        all.filter(move |unread| !unread.initial || !has_weights)
+            .map(|unread| unread.message.as_str())
+    }
+
     /// Iterates over the paths of the layers, in the order of [`Self::layers`]. A path has the
     /// names of the models that the layer was nested in, the outermost first, and then the layer's
     /// own.
@@ -156,7 +181,7 @@ impl Architecture {
     }
 
     /// True if every layer is called once, on the output of the one before it, and the output of
-    /// the last is that of the model.
+    /// the last is that of the model. Keras has no operations in such models.
     pub(crate) fn is_stack(&self) -> bool {
         let mut last = TensorRef::Input(0);
         for (index, call) in self.calls.iter().enumerate() {
@@ -165,6 +190,10 @@ impl Architecture {
             }
             last = TensorRef::Output { call: index, index: 0 };
         }
-        self.inputs.len() == 1 && self.calls.len() == self.layers.len() && self.outputs == [last]
+        let layers = self.layers.iter().all(|node| node.layer.operation().is_none());
+        layers
+            && self.inputs.len() == 1
+            && self.calls.len() == self.layers.len()
+            && self.outputs == [last]
     }
 }

@@ -1,7 +1,7 @@
 use crate::layer::{
     Argument, Arguments, Dialect, Numbers, Reader, class_and_config, object, same_name, shown,
 };
-use crate::{ConfigError, Loss, MetricSums, Optimizer, Schedule};
+use crate::{ConfigError, Crossentropy, Loss, MetricSums, Optimizer};
 use serde_json::{Value, json};
 
 /// The optimizer and the losses of a training: Keras's `compile_config`, without its metrics.
@@ -30,6 +30,18 @@ impl Compile {
         dialect: Dialect,
     ) -> Result<Self, ConfigError> {
         let optimizer = Self::optimizer_in(value, dialect)?.unwrap_or_else(Optimizer::adam);
+        Self::of_losses(value, outputs, (optimizer, dialect))
+    }
+
+    /// Reads the losses alone, as [`Compile::from_json`] does, for an optimizer that is given.
+    ///
+    /// # Errors
+    /// Fails as [`Compile::from_json`] for the losses and their weights.
+    pub fn of_losses(
+        value: &Value,
+        outputs: &[impl AsRef<str>],
+        (optimizer, dialect): (Optimizer, Dialect),
+    ) -> Result<Self, ConfigError> {
         let loss = |value: &Value| Loss::from_json(value, dialect);
         let losses = each(value.get("loss"), outputs, "loss", loss)?;
         let weight = |value: &Value| {
@@ -134,6 +146,7 @@ impl Optimizer {
     pub fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let odd = || ConfigError::structure(format!("{} is no optimizer", shown(value)));
         let (class, config) = class_and_config(value).ok_or_else(odd)?;
+        let class = without_package(class);
         let all = Self::all();
         // A suffix tells apart the implementations of one version of Keras.
         let found = all.iter().find(|(name, _)| same_name(name, class.trim_end_matches("V2")));
@@ -160,75 +173,54 @@ impl Optimizer {
     }
 }
 
-impl Argument for Schedule {
-    fn supported() -> String {
-        "a number from 0 on, ExponentialDecay and CosineDecay of such, without warm-up".into()
-    }
-
-    fn read(value: &Value, _: Dialect) -> Option<Self> {
-        if let Some(rate) = value.as_f64() {
-            // Keras rounds a rate to f32; the number that was meant is the shortest that rounds so.
-            let rate = Some(rate as f32).filter(|&rate| Numbers::NotNegative.contain(rate))?;
-            return rate.to_string().parse().ok().map(Self::Constant);
-        }
-        let (class, config) = class_and_config(value)?;
-        // A rate below zero would climb.
-        let number = |name: &str| config.get(name)?.as_f64().filter(|number| *number >= 0.0);
-        let initial = number("initial_learning_rate")?;
-        let decay_steps = number("decay_steps").filter(|steps| *steps > 0.0)?;
-        match class {
-            "ExponentialDecay" => Some(Self::ExponentialDecay {
-                initial,
-                decay_steps,
-                decay_rate: number("decay_rate")?,
-                staircase: config.get("staircase").is_some_and(|value| *value == true),
-            }),
-            "CosineDecay" => {
-                let warm = config.get("warmup_target").is_some_and(|target| !target.is_null());
-                let given = config.get("alpha").is_some_and(|alpha| !alpha.is_null());
-                let alpha = if given { number("alpha")? } else { 0.0 };
-                (!warm).then_some(Self::CosineDecay { initial, decay_steps, alpha })
-            }
-            _ => None,
-        }
-    }
-
-    fn write(&self, _: Reader) -> Option<Value> {
-        let (class, config) = match *self {
-            Self::Constant(rate) => return Some(json!(rate)),
-            Self::ExponentialDecay { initial, decay_steps, decay_rate, staircase } => {
-                let config = json!({
-                    "initial_learning_rate": initial,
-                    "decay_steps": decay_steps,
-                    "decay_rate": decay_rate,
-                    "staircase": staircase,
-                });
-                ("ExponentialDecay", config)
-            }
-            Self::CosineDecay { initial, decay_steps, alpha } => {
-                let config = json!({
-                    "initial_learning_rate": initial,
-                    "decay_steps": decay_steps,
-                    "alpha": alpha,
-                });
-                ("CosineDecay", config)
-            }
-        };
-        Some(object("keras.optimizers.schedules", class, config))
-    }
+/// The name of a class without that of the package under which it was registered, as in
+/// `Custom>Adam` and `Addons>AdamW` (keras/src/saving/object_registration.py).
+fn without_package(class: &str) -> &str {
+    class.rsplit('>').next().unwrap_or(class)
 }
 
 /// Names that Keras accepts for a loss, its class first.
-fn losses() -> [(&'static [&'static str], Loss); 7] {
+fn losses() -> [(&'static [&'static str], Loss); 21] {
+    let of = Crossentropy::default();
+    let (gamma, alpha) = (2.0, 0.25);
     [
         (&["BinaryCrossentropy", "bce"], Loss::binary_crossentropy()),
         (&["CategoricalCrossentropy"], Loss::categorical_crossentropy()),
         (&["SparseCategoricalCrossentropy"], Loss::sparse_categorical_crossentropy()),
+        (
+            &["BinaryFocalCrossentropy"],
+            Loss::BinaryFocalCrossentropy { of, gamma, alpha, apply_class_balancing: false },
+        ),
+        (
+            &["CategoricalFocalCrossentropy"],
+            Loss::CategoricalFocalCrossentropy { of, gamma, alpha },
+        ),
         (&["MeanSquaredError", "mse"], Loss::MeanSquaredError),
         (&["MeanAbsoluteError", "mae"], Loss::MeanAbsoluteError),
+        (&["MeanAbsolutePercentageError", "mape"], Loss::MeanAbsolutePercentageError),
+        (&["MeanSquaredLogarithmicError", "msle"], Loss::MeanSquaredLogarithmicError),
         (&["Huber", "huber_loss"], Loss::Huber { delta: 1.0 }),
         (&["Pinball"], Loss::Pinball { quantile: 0.5 }),
+        (&["LogCosh"], Loss::LogCosh),
+        (&["Poisson"], Loss::Poisson),
+        (&["Hinge"], Loss::Hinge),
+        (&["SquaredHinge"], Loss::SquaredHinge),
+        (&["CategoricalHinge"], Loss::CategoricalHinge),
+        (&["KLDivergence", "kld", "kullback_leibler_divergence"], Loss::KLDivergence),
+        (&["CosineSimilarity"], Loss::CosineSimilarity),
+        (&["CTC"], Loss::Ctc),
+        (&["Dice"], Loss::Dice),
+        (&["Tversky"], Loss::Tversky { alpha: 0.5, beta: 0.5 }),
     ]
+}
+
+impl Crossentropy {
+    /// Keras's names of the options.
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("from_logits", &mut self.from_logits)?;
+        a.number("label_smoothing", &mut self.label_smoothing, Numbers::Fraction)?;
+        a.fixed("axis", -1)
+    }
 }
 
 impl Loss {
@@ -244,17 +236,31 @@ impl Loss {
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.ignored(&["name", "fn", "dtype"]);
         match self {
-            Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => {
-                a.optional("from_logits", &mut of.from_logits)?;
-                a.number("label_smoothing", &mut of.label_smoothing, Numbers::Fraction)?;
-                a.fixed("axis", -1)
-            }
+            Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => of.arguments(a),
             Self::SparseCategoricalCrossentropy { from_logits } => {
                 a.optional("from_logits", from_logits)?;
                 a.fixed("axis", -1)
             }
+            Self::BinaryFocalCrossentropy { of, gamma, alpha, apply_class_balancing } => {
+                a.optional("apply_class_balancing", apply_class_balancing)?;
+                a.number("alpha", alpha, Numbers::Fraction)?;
+                a.number("gamma", gamma, Numbers::NotNegative)?;
+                of.arguments(a)
+            }
+            Self::CategoricalFocalCrossentropy { of, gamma, alpha } => {
+                a.number("alpha", alpha, Numbers::NotNegative)?;
+                a.number("gamma", gamma, Numbers::NotNegative)?;
+                of.arguments(a)
+            }
             Self::Huber { delta } => a.number("delta", delta, Numbers::NotNegative),
             Self::Pinball { quantile } => a.number("quantile", quantile, Numbers::Fraction),
+            Self::CosineSimilarity => a.fixed("axis", -1),
+            Self::Dice => a.fixed("axis", Value::Null),
+            Self::Tversky { alpha, beta } => {
+                a.number("alpha", alpha, Numbers::NotNegative)?;
+                a.number("beta", beta, Numbers::NotNegative)?;
+                a.fixed("axis", Value::Null)
+            }
             _ => Ok(()),
         }
     }
@@ -268,6 +274,7 @@ impl Loss {
             supported: all.iter().map(|(names, _)| names[0]).collect::<Vec<_>>().join(", "),
         };
         let (class, mut config) = class_and_config(value).ok_or_else(unknown)?;
+        let class = without_package(class);
         let named = |(names, _): &&(&[&str], Self)| names.iter().any(|n| same_name(n, class));
         let (names, mut loss) = *all.iter().find(named).ok_or_else(unknown)?;
         // One number of them all, whatever it is called.

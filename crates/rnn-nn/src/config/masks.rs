@@ -131,22 +131,10 @@ impl Operand {
 pub(super) struct MaskOperations<'a>(HashMap<&'a str, &'a Value>);
 
 impl<'a> MaskOperations<'a> {
-    /// Takes a part of a functional model if it is an operation that computes masks, most of which
-    /// come from keras/src/layers/merging/concatenate.py. Returns true if it was taken; false if
-    /// the part is something else, such as a layer.
-    pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
-        // Numbers may be put together too, which a layer does.
-        let of_masks = || {
-            let parts = part["inbound_nodes"][0]["args"][0].as_array();
-            let first = parts.and_then(|parts| tensor(parts.first()?));
-            first.is_some_and(|(name, ..)| self.0.contains_key(name.as_str()))
-        };
-        let masks =
-            MASKS.contains(&class_of(part)) || class_of(part) == "Concatenate" && of_masks();
-        if masks {
-            self.0.insert(name, part);
-        }
-        masks
+    /// Adds an operation of the model; most that compute masks come from
+    /// keras/src/layers/merging/concatenate.py.
+    pub fn add(&mut self, name: &'a str, part: &'a Value) {
+        self.0.insert(name, part);
     }
 
     fn operand(&self, of: &History, made: &HashMap<History, TensorRef>) -> Option<Operand> {
@@ -166,6 +154,7 @@ impl<'a> MaskOperations<'a> {
                 operand(first)?.any_feature().map(Operand::Mask)
             }
             "ExpandDims" if last(rank(first)? + 1) => operand(first)?.mask().map(Operand::Wide),
+            "ConvertToTensor" => operand(first),
             "ZerosLike" => Some(Operand::Zeros),
             "OnesLike" => Some(Operand::Ones),
             "LogicalOr" => operand(first)?.or(operand(arguments.get(1)?)?),
@@ -183,12 +172,10 @@ impl<'a> MaskOperations<'a> {
         }
     }
 
-    /// Makes sure that every mask that is named is the one that flows with the layer's input, and
-    /// that none is lost in an operation, which passes on none.
+    /// Makes sure that every mask that is named is the one that flows with the layer's input.
     ///
     /// # Errors
-    /// Fails if a layer is given another mask than the one that flows with its input, or an
-    /// operation has an input with a mask.
+    /// Fails if a layer is given another mask than the one that flows with its input.
     pub fn check(
         &self,
         named: &[(String, TensorRef, History)],
@@ -199,13 +186,13 @@ impl<'a> MaskOperations<'a> {
     ) -> Result<(), ConfigError> {
         let flowing = flow(layers, calls);
         for call in calls {
-            let LayerNode { name, layer, operation, .. } = &layers[call.layer];
+            let LayerNode { name, layer, .. } = &layers[call.layer];
             let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
-            if *operation && masks.iter().any(Option::is_some) {
+            if dialect.before_keras_3() && layer.separates() && masks.iter().any(Option::is_some) {
                 return Err(ConfigError::Structure(format!(
-                    "the operation {name} is given a tensor with a mask, which Keras does not pass \
-                     on behind it; supported: the layer {} in its place",
-                    layer.class()
+                    "layer {name} is given tensors with masks, which Keras 2 applies in another way \
+                     where it masks all keys of a query; this is not supported: save the model with \
+                     Keras 3"
                 )));
             }
             if dialect.before_keras_3() && merges_otherwise(&**layer, &masks) {
@@ -277,30 +264,6 @@ fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
     layer.merges() && !apart && (!one || steps)
 }
 
-/// Returns true if a part of a model is an operation of keras.ops, not a layer. Where a file does
-/// not say so, as `.h5` does not, an operation is given tensors one by one that a layer is given as
-/// a list.
-pub(super) fn is_operation(part: &Value) -> bool {
-    let first = &part["inbound_nodes"][0]["args"][0];
-    match part["module"].as_str() {
-        Some(module) => module.starts_with("keras.src.ops"),
-        None => {
-            MASKS.contains(&class_of(part))
-                || MERGES.contains(&class_of(part)) && tensor(first).is_some()
-        }
-    }
-}
-
-/// Operations that no layer shares a name with.
-const MASKS: [&str; 6] = ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike"];
-
-/// Operations that layers share a name with.
-const MERGES: [&str; 5] = ["Add", "Maximum", "Minimum", "Multiply", "Subtract"];
-
-fn class_of(part: &Value) -> &str {
-    part["class_name"].as_str().unwrap_or_default()
-}
-
 /// Keras 2 masks a layer that is given states, Keras 3 does not, and nor do we.
 pub(super) fn refuse_masks_beside_states(
     layers: &[LayerNode],
@@ -309,7 +272,9 @@ pub(super) fn refuse_masks_beside_states(
     let masks = |layer: &LayerNode| {
         matches!(layer.layer.mask_flow(), MaskFlow::Tokens | MaskFlow::Steps(_))
     };
-    let given = |call: &&Call| call.inputs.len() > 1 && !layers[call.layer].layer.merges();
+    let states =
+        |layer: &dyn Layer| !layer.merges() && !layer.separates() && layer.operation().is_none();
+    let given = |call: &&Call| call.inputs.len() > 1 && states(&*layers[call.layer].layer);
     match calls.iter().find(given).filter(|_| layers.iter().any(masks)) {
         None => Ok(()),
         Some(call) => Err(ConfigError::Structure(format!(

@@ -5,13 +5,18 @@
 
 mod compile;
 mod cudnn;
+mod foreign;
+mod keywords;
 mod layer;
 mod limits;
 mod masks;
 mod metrics;
 mod nested;
+mod operation;
 mod read;
 mod registry;
+mod schedule;
+mod tokens;
 mod write;
 
 pub use compile::Compile;
@@ -22,8 +27,31 @@ use crate::architecture::Architecture;
 use crate::layer::{Dialect, Reader};
 use crate::naming::unique_name;
 use masks::named_like_operations;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+
+/// Reads the model within a layer, of Keras's class `class`, from the `config` of its description.
+/// Models within it stay layers of their own.
+pub(crate) fn inner_from_json(
+    class: &str,
+    config: &Value,
+    dialect: Dialect,
+) -> Result<Architecture, ConfigError> {
+    let value = json!({"class_name": class, "config": config});
+    let mut architecture = read::described(&value, dialect, read::Models::Layers)?;
+    tokens::find(&mut architecture)?;
+    Ok(architecture)
+}
+
+/// The inverse of [`inner_from_json`].
+pub(crate) fn inner_to_json(
+    class: &str,
+    name: &str,
+    of: &Architecture,
+    reader: Reader,
+) -> Result<Map<String, Value>, ConfigError> {
+    write::inner(class, name, of, reader)
+}
 
 impl Architecture {
     /// Reads a model from Keras's JSON, `{"class_name": "Sequential" or "Functional", "config":

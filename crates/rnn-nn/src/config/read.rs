@@ -1,28 +1,49 @@
 //! Sequential and functional models, as Keras 2 and Keras 3 write them.
 
-use super::limits;
+use super::keywords::{SWITCHES, TENSORS, masked_tensor, with_switches};
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
+use super::operation::{self, is_operation, of_values};
+use super::{foreign, limits, tokens};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::layer::{Dialect, INPUT_ARGUMENTS, shown};
+use crate::layers::is_model;
 use crate::naming::unique_name;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let mut architecture = model(value, dialect)?;
-    find_tokens(&mut architecture)?;
+    tokens::find(&mut architecture)?;
     Ok(architecture)
+}
+
+/// What becomes of models within a model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Models {
+    /// Their layers become layers of the model around them.
+    Opened,
+    /// They are layers.
+    Layers,
 }
 
 /// A model, or one within another.
 pub(super) fn model(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
+    described(value, dialect, Models::Opened)
+}
+
+pub(super) fn described(
+    value: &Value,
+    dialect: Dialect,
+    models: Models,
+) -> Result<Architecture, ConfigError> {
     let class = value.get("class_name").and_then(Value::as_str);
     let config = value.get("config").unwrap_or(&Value::Null);
     let architecture = match class {
-        Some("Sequential") => sequential(value, config, dialect),
-        Some("Functional" | "Model") => functional(config, dialect),
+        Some("Sequential") => sequential(value, config, (dialect, models)),
+        Some("Functional" | "Model") => functional(config, (dialect, models)),
         Some(class) => Err(ConfigError::Class {
             owner: "the model".into(),
             class: class.into(),
@@ -60,11 +81,11 @@ fn extents(shape: &Value) -> Option<Vec<Option<usize>>> {
 
 fn input(name: &str, config: &Value) -> Result<Input, ConfigError> {
     let missing = || ConfigError::structure(format!("input {name} has no batch_shape"));
-    let batch_shape = batch_shape(config).filter(|shape| shape.len() > 1).ok_or_else(missing)?;
+    let batch_shape = batch_shape(config).filter(|shape| !shape.is_empty()).ok_or_else(missing)?;
     Ok(Input { name: name.to_owned(), batch_shape, tokens: false })
 }
 
-fn name_of(layer: &Value) -> &str {
+pub(super) fn name_of(layer: &Value) -> &str {
     let config = layer.get("config").and_then(|config| config.get("name"));
     layer.get("name").or(config).and_then(Value::as_str).unwrap_or_default()
 }
@@ -76,7 +97,7 @@ fn is_input(layer: &Value) -> bool {
 fn sequential(
     model: &Value,
     config: &Value,
-    dialect: Dialect,
+    (dialect, models): (Dialect, Models),
 ) -> Result<Architecture, ConfigError> {
     // Keras before 2.2.3 has no object around the list of layers.
     let layers = match config.as_array() {
@@ -93,7 +114,9 @@ fn sequential(
             || model.get("build_config").and_then(|config| config.get("input_shape")?.into());
         let built = || config.get("build_input_shape").or_else(later).and_then(extents);
         let shape = batch_shape(own).or_else(built);
-        let shape = shape.filter(|shape| shape.len() > 1);
+        // A model within a layer is fed what the layer around it is.
+        let within = || (models == Models::Layers).then(|| vec![None; 2]);
+        let shape = shape.filter(|shape| shape.len() > 1).or_else(within);
         let unknown = || {
             ConfigError::structure(
                 "the model does not say what it is fed: give its first layer an input shape",
@@ -103,12 +126,15 @@ fn sequential(
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
     limits::calls(layers.len())?;
-    let described = named(layers);
+    let layers = foreign::with_operations(layers)?;
+    let described = named(&layers);
     let mut layers = Vec::new();
     let mut last = TensorRef::Input(0);
     let mut calls = Vec::new();
     for (name, value) in described {
-        if let Some(nested) = Nested::read(&name, value, dialect, &mut layers)? {
+        if models == Models::Opened
+            && let Some(nested) = Nested::read(&name, value, dialect, &mut layers)?
+        {
             let outputs = nested.call(&[last], &mut calls)?;
             let several = || ConfigError::structure(format!("{name} has several outputs"));
             last = <[TensorRef; 1]>::try_from(outputs).map_err(|_| several())?[0];
@@ -122,7 +148,7 @@ fn sequential(
 }
 
 /// The layers of a list by name; those that have none get Keras's.
-fn named(layers: &[Value]) -> Vec<(String, &Value)> {
+fn named<'a>(layers: &'a [Cow<'_, Value>]) -> Vec<(String, &'a Value)> {
     let mut taken: HashSet<String> = layers.iter().map(|layer| name_of(layer).into()).collect();
     let mut named: Vec<(String, &Value)> = Vec::new();
     for layer in layers {
@@ -153,8 +179,11 @@ struct Node {
     masks: Vec<(usize, History)>,
 }
 
-fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
-    let described = field(config, "layers", "the model")?;
+fn functional(
+    config: &Value,
+    (dialect, models): (Dialect, Models),
+) -> Result<Architecture, ConfigError> {
+    let described = foreign::with_operations(field(config, "layers", "the model")?)?;
     let mut inputs = Vec::new();
     let mut layers: Vec<LayerNode> = Vec::new();
     let mut parts = Vec::new();
@@ -168,28 +197,60 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         made.insert((name.clone(), 0, 0), TensorRef::Input(inputs.len()));
         inputs.push(input(name, own)?);
     }
-    let mut operations = MaskOperations::default();
-    let mut masks = Vec::new();
+    let mut outputs = self::ends(config, "output_layers")?;
+    let mut described_calls = Vec::new();
     for layer in described.iter().filter(|layer| !is_input(layer)) {
         let name = name_of(layer);
         let nodes = field(layer, "inbound_nodes", &format!("layer {name}"))?;
-        if operations.take(name, layer) {
-            continue;
+        let read = match is_operation(layer) {
+            true => {
+                |_: &str, node: &Value| Ok(Node { inputs: operation::inputs(node), masks: vec![] })
+            }
+            false => self::node,
+        };
+        let nodes = nodes.iter().map(|node| read(name, node)).collect::<Result<Vec<_>, _>>()?;
+        described_calls.push((name, layer, nodes));
+    }
+    let mut operations: Vec<&str> = Vec::new();
+    for (name, layer, nodes) in &described_calls {
+        let first = nodes.first().and_then(|node| node.inputs.first());
+        let of_operation = first.is_some_and(|(of, ..)| operations.contains(&of.as_str()));
+        if is_operation(layer) || operation::may_join_masks(layer) && of_operation {
+            operations.push(name);
         }
-        let part = match Nested::read(name, layer, dialect, &mut layers)? {
+    }
+    let sources = described_calls.iter().map(|(name, _, nodes)| {
+        (*name, nodes.iter().flat_map(|node| &node.inputs).cloned().collect())
+    });
+    let of_values = of_values(&sources.collect::<Vec<_>>(), &operations, &outputs);
+    let mut mask_operations = MaskOperations::default();
+    let mut masks = Vec::new();
+    for (name, layer, nodes) in described_calls {
+        if operations.contains(&name) {
+            mask_operations.add(name, layer);
+            if !of_values.contains(&name) {
+                continue;
+            }
+        }
+        let nested = match models {
+            Models::Opened => Nested::read(name, layer, dialect, &mut layers)?,
+            Models::Layers => None,
+        };
+        let part = match nested {
             Some(nested) => Part::Model(nested),
             None => {
-                layers.push(LayerNode::read(name.to_owned(), layer, dialect)?);
+                let calls = field(layer, "inbound_nodes", &format!("layer {name}"))?;
+                let layer = with_switches(name, layer, calls)?;
+                layers.push(LayerNode::read(name.to_owned(), &layer, dialect)?);
                 Part::Layer(layers.len() - 1)
             }
         };
-        for (index, node) in nodes.iter().enumerate() {
-            waiting.push((parts.len(), index, self::node(name, node)?));
+        for (index, node) in nodes.into_iter().enumerate() {
+            waiting.push((parts.len(), index, node));
         }
         parts.push((name, part));
     }
     limits::calls(waiting.len())?;
-    let mut outputs = self::ends(config, "output_layers")?;
     let references = waiting.iter().flat_map(|(.., node): &(_, _, Node)| &node.inputs);
     let from_zero: HashSet<&str> =
         references.chain(&outputs).filter(|(_, call, _)| *call == 0).map(|of| &*of.0).collect();
@@ -204,14 +265,17 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     // output_layers alone (keras/src/models/functional.py, get_tensor).
     let starts: Vec<usize> = parts
         .iter()
-        .map(|(name, part)| match part {
-            Part::Model(_) if dialect != Dialect::Keras3 => usize::from(!from_zero.contains(name)),
-            _ => 0,
+        .map(|(name, part)| {
+            let model = match part {
+                Part::Model(_) => true,
+                Part::Layer(layer) => is_model(layers[*layer].layer.class()),
+            };
+            usize::from(model && dialect != Dialect::Keras3 && !from_zero.contains(name))
         })
         .collect();
     if dialect == Dialect::Keras3 {
         for (name, call, _) in &mut outputs {
-            let of_name = |layer: &&Value| name_of(layer) == name;
+            let of_name = |layer: &&Cow<'_, Value>| name_of(layer) == name;
             let class = described.iter().find(of_name).and_then(|layer| layer.get("class_name"));
             if class.is_some_and(|class| class == "Functional" || class == "Model") {
                 *call = call.saturating_sub(1);
@@ -263,7 +327,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let unknown = || ConfigError::structure(format!("there is no output of layer {}", end.0));
         made.get(&end).copied().ok_or_else(unknown)
     };
-    operations.check(&masks, &made, &layers, &calls, dialect)?;
+    mask_operations.check(&masks, &made, &layers, &calls, dialect)?;
     if dialect.before_keras_3() {
         refuse_masks_beside_states(&layers, &calls)?;
     }
@@ -272,8 +336,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     Ok(Architecture { inputs, layers, calls, outputs })
 }
 
-/// The largest number of outputs of a layer behind the first: the states of eight cells of LSTM.
-const MAX_STATES: usize = 16;
+/// The largest number of outputs of a layer behind the first: states of cells, parts of a split.
+const MAX_STATES: usize = 1 << 10;
 
 /// `["dense", 0, 0]`, a list of such, or an object of them.
 fn ends(config: &Value, name: &str) -> Result<Vec<History>, ConfigError> {
@@ -313,7 +377,7 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
     let odd = |value: &Value| {
         ConfigError::structure(format!(
             "layer {layer} is called with {}, which is not supported; supported: tensors, \
-             initial_state",
+             initial_state, query, value, key, use_causal_mask, return_attention_scores",
             shown(value)
         ))
     };
@@ -343,9 +407,15 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
         }
     };
     let mut masks = vec![];
+    for name in TENSORS {
+        if let Some(value) = keywords.get(name).filter(|value| !value.is_null()) {
+            inputs.push(of(value).ok_or_else(|| odd(&serde_json::json!({name: value})))?);
+        }
+    }
     for (name, value) in keywords {
         match name.as_str() {
             _ if matches!(value, Value::Null | Value::Bool(false)) => {}
+            name if TENSORS.contains(&name) || SWITCHES.contains(&name) => {}
             "initial_state" => inputs.extend(tensors(value, of).ok_or_else(|| odd(value))?),
             "mask" => {
                 // One, or a list of one for each input, of which some may have none.
@@ -356,28 +426,15 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
                     masks.push((input, known.ok_or_else(|| odd(value))?));
                 }
             }
-            _ => return Err(odd(&serde_json::json!({name: value}))),
+            name => {
+                let input = masked_tensor(name).filter(|input| *input < inputs.len());
+                let known = input.and_then(|input| Some((input, of(value)?)));
+                masks.push(known.ok_or_else(|| odd(&serde_json::json!({name: value})))?);
+            }
         }
     }
     match inputs.is_empty() {
         true => Err(ConfigError::Structure(format!("layer {layer} is called without a tensor"))),
         false => Ok(Node { inputs, masks }),
     }
-}
-
-/// Inputs that an Embedding looks up hold tokens, whatever their dtype.
-fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
-    for (index, input) in architecture.inputs.iter_mut().enumerate() {
-        let source = TensorRef::Input(index);
-        let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));
-        let looks_up = |call: &&Call| architecture.layers[call.layer].layer.vocabulary().is_some();
-        input.tokens = users().any(|call| looks_up(&call));
-        if let Some(other) = users().find(|call| input.tokens && !looks_up(call)) {
-            return Err(ConfigError::structure(format!(
-                "input {} goes into an Embedding and into {}; supported: inputs of tokens alone",
-                input.name, architecture.layers[other.layer].name
-            )));
-        }
-    }
-    Ok(())
 }

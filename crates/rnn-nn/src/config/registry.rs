@@ -1,6 +1,8 @@
 //! Layers by the names of their classes.
 
-use crate::layers::{BIDIRECTIONAL, LAYERS, LayerTable, RNNS, TimeDistributed};
+use crate::layers::{
+    BIDIRECTIONAL, InnerModel, LAYERS, LayerTable, RNNS, TimeDistributed, is_model,
+};
 use crate::{ConfigError, Layer};
 use serde_json::{Map, Value};
 
@@ -11,6 +13,17 @@ fn new(table: &LayerTable, class: &str) -> Option<Box<dyn Layer>> {
 fn classes(table: &LayerTable) -> Vec<&'static str> {
     table.iter().map(|(name, _)| *name).collect()
 }
+
+/// Layers that make numbers or tokens of texts and categories.
+const PREPARING: [&str; 7] = [
+    "CategoryEncoding",
+    "Discretization",
+    "HashedCrossing",
+    "Hashing",
+    "IntegerLookup",
+    "StringLookup",
+    "TextVectorization",
+];
 
 /// A layer of this class, whose arguments are still to be read; one that wraps another is made for
 /// the one that `config` names.
@@ -34,10 +47,16 @@ pub(super) fn blank(
             let layer = blank(&owner, inner(), config.unwrap_or(&Map::new()))?;
             Ok(Box::new(TimeDistributed(layer)))
         }
+        class if is_model(class) => Ok(Box::new(InnerModel::blank(class))),
         "RNN" => {
             let (owner, cell) = (format!("{owner}, cell"), cell().unwrap_or("no cell"));
             new(RNNS, cell).ok_or_else(|| unknown(owner, cell, classes(RNNS)))
         }
+        _ if PREPARING.contains(&class) => Err(ConfigError::structure(format!(
+            "{owner} prepares data, which is not supported within a model: save the model behind it, \
+             keras.Sequential(model.layers[1:]), and feed that what the layer makes of your data, \
+             layer(data).numpy()"
+        ))),
         _ => new(LAYERS, class).ok_or_else(|| {
             let mut classes = classes(LAYERS);
             classes.extend(["Bidirectional", "InputLayer", "RNN", "TimeDistributed"]);

@@ -1,14 +1,34 @@
 //! Models as Keras 3 describes them.
 
+use super::operation::{call_of, take_call};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, Input, TensorRef};
 use crate::layer::{Reader, object};
 use serde_json::{Map, Value, json};
 
 pub(super) fn architecture(of: &Architecture, reader: Reader) -> Result<Value, ConfigError> {
+    described(of, of.is_stack(), reader)
+}
+
+/// The `config` of a model within a layer.
+pub(super) fn inner(
+    class: &str,
+    name: &str,
+    of: &Architecture,
+    reader: Reader,
+) -> Result<Map<String, Value>, ConfigError> {
+    let mut config = match described(of, class == "Sequential", reader)?["config"].take() {
+        Value::Object(config) => config,
+        _ => Map::new(),
+    };
+    config.insert("name".into(), json!(name));
+    Ok(config)
+}
+
+fn described(of: &Architecture, stack: bool, reader: Reader) -> Result<Value, ConfigError> {
     let layers =
         of.layers.iter().map(|layer| layer.write(reader)).collect::<Result<Vec<_>, _>>()?;
-    match of.is_stack() {
+    match stack {
         true => {
             let input = object("keras.layers", "InputLayer", input_config(&of.inputs[0]));
             let layers: Vec<Value> = [vec![input], layers].concat();
@@ -35,7 +55,8 @@ fn functional(of: &Architecture, written: Vec<Value>) -> Value {
     }
     for (index, mut layer) in written.into_iter().enumerate() {
         let calls = of.calls.iter().filter(|call| call.layer == index);
-        let nodes: Vec<Value> = calls.map(|call| node(of, call, &shapes)).collect();
+        let own = of.layers[index].layer.operation().map(|_| take_call(&mut layer));
+        let nodes: Vec<Value> = calls.map(|call| node(of, call, &shapes, own.as_ref())).collect();
         layer["name"] = json!(of.layers[index].name);
         layer["inbound_nodes"] = json!(nodes);
         layers.push(layer);
@@ -67,7 +88,13 @@ fn history(of: &Architecture, source: TensorRef) -> Value {
     }
 }
 
-fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
+/// A call; `own` has what an operation is called on beside tensors.
+fn node(
+    of: &Architecture,
+    call: &Call,
+    shapes: &Shapes,
+    own: Option<&(Option<Value>, Map<String, Value>)>,
+) -> Value {
     let tensor = |&source: &TensorRef| {
         let tokens = matches!(source, TensorRef::Input(input) if of.inputs[input].tokens);
         json!({"class_name": "__keras_tensor__", "config": {
@@ -77,15 +104,23 @@ fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
         }})
     };
     let tensors: Vec<Value> = call.inputs.iter().map(tensor).collect();
-    if of.layers[call.layer].layer.merges() {
-        return json!({"args": [tensors], "kwargs": {}});
+    if let Some((operands, keywords)) = own {
+        let merges = of.layers[call.layer].layer.merges();
+        let arguments = call_of(operands.as_ref(), tensors, merges);
+        return json!({"args": arguments, "kwargs": keywords});
     }
-    let (first, states) = tensors.split_at(1.min(tensors.len()));
-    let mut keywords = Map::new();
+    let layer = &of.layers[call.layer].layer;
+    let on = layer.switches().into_iter().map(|name| (name.to_owned(), json!(true)));
+    let mut keywords: Map<String, Value> = on.collect();
+    if layer.merges() {
+        return json!({"args": [tensors], "kwargs": keywords});
+    }
+    let count = if layer.separates() { tensors.len() } else { 1.min(tensors.len()) };
+    let (arguments, states) = tensors.split_at(count);
     if !states.is_empty() {
         keywords.insert("initial_state".into(), states.into());
     }
-    json!({"args": first, "kwargs": keywords})
+    json!({"args": arguments, "kwargs": keywords})
 }
 
 /// The shapes of all tensors, where no extent is open.

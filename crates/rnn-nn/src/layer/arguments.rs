@@ -1,5 +1,6 @@
 use super::{Dialect, Reader, WeightArguments, shown};
 use crate::ConfigError;
+use crate::architecture::Unread;
 use serde_json::{Map, Value};
 
 /// A type of the arguments of layers and optimizers, with its form in Keras's JSON.
@@ -26,6 +27,8 @@ pub struct Arguments<'a> {
     owner: String,
     /// False, if the description of the layer says that it is not trained.
     pub(crate) trainable: bool,
+    /// What was left out, because it is not supported and inference does not need it.
+    pub(crate) unread: Vec<Unread>,
     side: Side<'a>,
 }
 
@@ -75,17 +78,27 @@ impl Numbers {
 impl<'a> Arguments<'a> {
     /// A visitor that replaces arguments by those of a description.
     pub(crate) fn given(owner: String, given: &'a Map<String, Value>, dialect: Dialect) -> Self {
-        Self { owner, trainable: true, side: Side::Read { given, dialect, known: vec![] } }
+        Self {
+            owner,
+            trainable: true,
+            unread: vec![],
+            side: Side::Read { given, dialect, known: vec![] },
+        }
     }
 
     /// A visitor that writes arguments into a description.
     pub(crate) fn written(owner: String, reader: Reader) -> Self {
-        Self { owner, trainable: true, side: Side::Write { made: Map::new(), reader } }
+        Self {
+            owner,
+            trainable: true,
+            unread: vec![],
+            side: Side::Write { made: Map::new(), reader },
+        }
     }
 
     /// A visitor that checks the arguments of a layer made in code.
     pub(crate) fn checked(owner: String) -> Self {
-        Self { owner, trainable: true, side: Side::Check }
+        Self { owner, trainable: true, unread: vec![], side: Side::Check }
     }
 
     /// Returns true if the arguments are checked.
@@ -111,6 +124,13 @@ impl<'a> Arguments<'a> {
         let Side::Read { given, known, .. } = &mut self.side else { return None };
         known.push(name.to_owned());
         given.get(name)
+    }
+
+    /// The whole description, all of whose arguments are then known, if one is read.
+    pub(crate) fn described(&mut self) -> Option<Value> {
+        let Side::Read { given, known, .. } = &mut self.side else { return None };
+        known.extend(given.keys().cloned());
+        Some(Value::Object((*given).clone()))
     }
 
     /// The reader of the description, if one is written or checked.
@@ -234,15 +254,48 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits the three arguments of the weight `name` as [`Self::optional`]: for `kernel` they are
+    /// Visits the switch `name` of the calls of the layer. It is read among the arguments, and
+    /// [`Layer::switches`](crate::Layer::switches) tells it to those who write calls.
+    ///
+    /// # Errors
+    /// Fails with [`ConfigError::Argument`] if a value that is read is not true or false.
+    pub fn switch(&mut self, name: &str, value: &mut bool) -> Result<(), ConfigError> {
+        match self.reader() {
+            Some(_) => Ok(()),
+            None => self.optional(name, value),
+        }
+    }
+
+    /// Visits the three arguments of the weight `name` as [`Self::in_training`]: for `kernel` they are
     /// `kernel_initializer`, `kernel_regularizer` and `kernel_constraint`.
     ///
     /// # Errors
     /// Fails as [`Self::optional`].
     pub fn weight(&mut self, name: &str, weight: &mut WeightArguments) -> Result<(), ConfigError> {
-        self.optional(&format!("{name}_initializer"), &mut weight.initializer)?;
-        self.optional(&format!("{name}_regularizer"), &mut weight.regularizer)?;
-        self.optional(&format!("{name}_constraint"), &mut weight.constraint)
+        self.in_training(&format!("{name}_initializer"), &mut weight.initializer)?;
+        self.in_training(&format!("{name}_regularizer"), &mut weight.regularizer)?;
+        self.in_training(&format!("{name}_constraint"), &mut weight.constraint)
+    }
+
+    /// Visits the argument `name` as [`Self::optional`]. A value that is read and not supported
+    /// leaves `value` as it is, and does not stop inference
+    /// ([`Architecture::unread`](crate::Architecture::unread)).
+    ///
+    /// # Errors
+    /// Fails as [`Self::optional`] where arguments are written or checked.
+    pub fn in_training<T: Argument>(
+        &mut self,
+        name: &str,
+        value: &mut T,
+    ) -> Result<(), ConfigError> {
+        match self.optional(name, value) {
+            Err(error @ ConfigError::Argument { .. }) if self.reader().is_none() => {
+                let initial = name.ends_with("_initializer");
+                self.unread.push(Unread { initial, message: error.to_string() });
+                Ok(())
+            }
+            visited => visited,
+        }
     }
 
     /// Visits the argument `name`, of which this library supports one value alone. A description

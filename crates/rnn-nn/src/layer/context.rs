@@ -104,6 +104,13 @@ impl<'a> ForwardContext<'a> {
         self.graph.resident(&name, TensorType::f32(shape))
     }
 
+    /// The numbers of [`Layer::constants`](crate::Layer::constants) of the layer that is called,
+    /// `[len]`.
+    pub(crate) fn constants(&mut self, len: usize) -> TensorId {
+        let name = Resident::Constants(self.name.clone()).to_string();
+        self.graph.resident(&name, TensorType::f32([len]))
+    }
+
     /// The sum of the weights of the layer's moving averages, `[1]`.
     pub(crate) fn debias_weight(&mut self) -> TensorId {
         let name = Resident::DebiasWeight(self.name.clone()).to_string();

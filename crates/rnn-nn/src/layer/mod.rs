@@ -13,7 +13,7 @@ pub use context::{ForwardContext, Value};
 pub use dialect::{Dialect, Reader};
 pub(crate) use values::{class_and_config, object, same_name, shown};
 pub use weight::{Weight, WeightArguments};
-pub(crate) use wrapped::{INPUT_ARGUMENTS, check, class_and_arguments, written};
+pub(crate) use wrapped::{INPUT_ARGUMENTS, check, class_and_arguments, module_of, written};
 
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, LayerError};
@@ -59,6 +59,15 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// Fails if the input does not fit the layer.
     fn weights(&self, _input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         Ok(vec![])
+    }
+
+    /// Returns the weights of the layer for inputs of the shapes `inputs`. By default they depend on
+    /// the first alone: [`Layer::weights`].
+    ///
+    /// # Errors
+    /// Fails if the inputs do not fit the layer.
+    fn weights_of(&self, inputs: &[&[usize]]) -> Result<Vec<Weight>, LayerError> {
+        self.weights(inputs.first().copied().unwrap_or_default())
     }
 
     /// Returns the shape of the output for an input of the shape `input`.
@@ -146,10 +155,41 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         false
     }
 
+    /// Returns true if Keras's layer takes each input as an argument of its own, in order. The
+    /// default is false: those behind the first are states.
+    fn separates(&self) -> bool {
+        false
+    }
+
+    /// Returns the switches that are on in Keras's calls of the layer, such as `use_causal_mask`.
+    /// Keras keeps them beside the inputs of a call; [`Arguments::switch`] reads them. By default
+    /// there are none.
+    fn switches(&self) -> Vec<&'static str> {
+        vec![]
+    }
+
     /// Returns true if, at inference, the layer's outputs depend on the mask of its input. The
     /// default is false.
     fn uses_mask(&self) -> bool {
         false
+    }
+
+    /// Returns Keras's module of the class if it is an operation of `keras.ops` and not a layer. The
+    /// default is `None`. An operation has no weights, no mask and no `trainable`, and its argument
+    /// `operands` is what it is called on.
+    fn operation(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Returns the numbers that [`ForwardContext::constants`] holds for the layer; none by default.
+    fn constants(&self) -> Vec<f32> {
+        vec![]
+    }
+
+    /// Returns true if the layer can be called on an input of tokens. By default it is one that has
+    /// a [`Layer::vocabulary`].
+    fn takes_tokens(&self) -> bool {
+        self.vocabulary().is_some()
     }
 
     /// Adds ONNX operators that compute the layer at inference to the graph of `cx`, and returns

@@ -84,6 +84,20 @@ impl Argument for f64 {
     }
 }
 
+impl Argument for String {
+    fn supported() -> String {
+        "a text".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
 /// Null stands for none.
 impl<T: Argument> Argument for Option<T> {
     fn supported() -> String {

@@ -15,6 +15,9 @@ pub struct Weight {
     pub shape: Vec<usize>,
     /// The initializer, regularizer and constraint.
     pub arguments: WeightArguments,
+    /// The number of terms of an output, and of outputs that an input is a term of, which scale the
+    /// initializers of Glorot, He and LeCun; `None` where the shape tells them.
+    pub fans: Option<[usize; 2]>,
     /// True if gradients change the weight; false if the layer itself changes it, as a moving
     /// average, or nothing does.
     pub trained: bool,
@@ -41,7 +44,7 @@ impl Weight {
     pub(crate) fn new(name: &str, shape: &[usize], arguments: &WeightArguments) -> Self {
         let (name, shape) = (name.into(), shape.to_vec());
         let (owner, arguments) = (String::new(), arguments.clone());
-        Self { name, owner, shape, arguments, trained: true }
+        Self { name, owner, shape, arguments, fans: None, trained: true }
     }
 
     /// The weight as one held by a part of the layer.
@@ -51,6 +54,20 @@ impl Weight {
             inner => format!("{part}/{inner}"),
         };
         Self { owner, ..self }
+    }
+
+    /// The weight as a product of `inputs` terms for each output.
+    pub(crate) fn of_terms(self, inputs: usize) -> Self {
+        let outputs = self.shape.iter().product::<usize>() / inputs.max(1);
+        Self { fans: Some([inputs, outputs]), ..self }
+    }
+
+    /// A shape of as many elements from which the initializer takes its scale.
+    pub(crate) fn drawn_shape(&self) -> Vec<usize> {
+        match (&self.arguments.initializer, self.fans) {
+            (Initializer::Orthogonal | Initializer::Identity, _) | (_, None) => self.shape.clone(),
+            (_, Some(fans)) => fans.to_vec(),
+        }
     }
 
     /// The weight as one that gradients do not change.

@@ -1,6 +1,8 @@
 //! The arguments that all layers have, and those of a layer within a layer.
 
 use super::{Argument, Arguments, Dialect, Layer, Reader, object, shown};
+use crate::architecture::Unread;
+use crate::layers::is_model;
 use crate::{ConfigError, ModelError};
 use serde_json::{Map, Value, json};
 
@@ -68,21 +70,31 @@ fn checked(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ConfigErr
     }
 }
 
+/// The module of a class that stands in the place of a layer.
+pub(crate) fn module_of(class: &str) -> &'static str {
+    match class {
+        "Functional" => "keras.src.models.functional",
+        "Sequential" => "keras",
+        _ => "keras.layers",
+    }
+}
+
 impl Arguments<'_> {
     /// Visits the arguments that every layer has and those of its own. Returns true, if the layer
-    /// is trained.
+    /// is trained, and what was left out.
     pub(crate) fn with_common(
         mut self,
         own: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
-    ) -> Result<bool, ConfigError> {
+    ) -> Result<(bool, Vec<Unread>), ConfigError> {
         let mut trainable = true;
         self.ignored(&["name"]);
         self.optional("trainable", &mut trainable)?;
         self.trainable = trainable;
         self.optional("dtype", &mut Policy)?;
         own(&mut self)?;
+        let unread = std::mem::take(&mut self.unread);
         self.finish()?;
-        Ok(trainable)
+        Ok((trainable, unread))
     }
 
     /// Visits the argument `name`, which is a layer within this one. Returns false, and leaves
@@ -103,7 +115,7 @@ impl Arguments<'_> {
         }
         if let Some(reader) = self.reader() {
             let config = written(owner, layer, reader)?;
-            self.put(name, object("keras.layers", layer.class(), config.into()));
+            self.put(name, object(module_of(layer.class()), layer.class(), config.into()));
             return Ok(true);
         }
         let Some(value) = self.take(name).filter(|value| !value.is_null()) else {
@@ -114,19 +126,22 @@ impl Arguments<'_> {
     }
 
     fn read_layer(
-        &self,
+        &mut self,
         name: &str,
         value: &Value,
         layer: &mut (dyn Layer + 'static),
     ) -> Result<(), ConfigError> {
         let owner = format!("{}, {name} ({})", self.owner(), layer.class());
         let (class, config) = class_and_arguments(value)?;
-        if class != layer.class() {
+        let same = class == layer.class() || class == "Model" && layer.class() == "Functional";
+        if !same {
             return Err(self.refuse(name, &json!(class), layer.class().into()));
         }
         let inner = Arguments::given(owner, config, self.dialect());
-        let trainable = inner.with_common(|a| layer.arguments(a))?;
-        if self.trainable && !trainable {
+        let (trainable, unread) = inner.with_common(|a| layer.arguments(a))?;
+        self.unread.extend(unread);
+        // A model says the same of each of its layers.
+        if self.trainable && !trainable && !is_model(class) {
             let whole = "trainable of the whole layer".into();
             return Err(self.refuse(name, &json!({"trainable": false}), whole));
         }

@@ -82,12 +82,15 @@ impl Argument for Array {
     /// Keras writes an array of NumPy and a tuple as objects.
     fn read(value: &Value, dialect: Dialect) -> Option<Self> {
         match value["class_name"].as_str() {
-            Some("__numpy__") => return Self::read(&value["config"]["value"], dialect),
+            Some("__numpy__" | "__tensor__") => {
+                return Self::read(&value["config"]["value"], dialect);
+            }
             Some("__tuple__") => return Self::read(&value["items"], dialect),
             _ => {}
         }
         let Some(list) = value.as_array() else {
-            return f32::read(value, dialect).map(Self::number);
+            let truth = value.as_bool().map(f32::from);
+            return truth.or_else(|| f32::read(value, dialect)).map(Self::number);
         };
         let parts = list.iter().map(|part| Self::read(part, dialect));
         let parts = parts.collect::<Option<Vec<Self>>>().filter(|parts| !parts.is_empty())?;

@@ -1,6 +1,7 @@
+use super::axes::{AxisSet, Gathered};
 use super::gamma_beta::{GammaBeta, affine_arguments};
 use crate::layer::{Arguments, Dialect, ForwardContext, Numbers, Value, Weight};
-use crate::onnx::{ExportError, OnnxContext};
+use crate::onnx::{ExportError, OnnxContext, OnnxTensor};
 use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
@@ -22,7 +23,8 @@ use std::sync::Arc;
 /// [`zero_debiased`](BatchNormalization::zero_debiased). Masked steps do not count in mean and
 /// variance, but are normalized. Within [`TimeDistributed`](crate::TimeDistributed) each step has
 /// its own mean and variance in training, and the moving averages follow one step after the other.
-/// Unlike Keras's, the axis of the features is always the last.
+/// Where the features are not the last axis, a mask of steps is refused in training, and so is the
+/// layer within TimeDistributed.
 #[derive(Clone, Debug)]
 pub struct BatchNormalization {
     momentum: f32,
@@ -140,6 +142,27 @@ impl BatchNormalization {
     }
 
     affine_arguments!();
+
+    /// Sets the axis of the features, with the batch as axis 0, which it is not; -1 is the last, and
+    /// the default.
+    pub fn axis(mut self, axis: isize) -> Self {
+        self.affine.axes = AxisSet::of([axis]);
+        self
+    }
+
+    /// In training, steps are known apart and masked only in front of features that are last.
+    fn check_last(
+        &self,
+        cx: &ForwardContext<'_>,
+        x: TensorId,
+        what: &str,
+    ) -> Result<(), GraphError> {
+        let rank = cx.graph.shape(x).rank() - 1;
+        match self.affine.axes.places(rank).is_some_and(|places| places == [rank - 1]) {
+            true => Ok(()),
+            false => Err(cx.misfit(self.class(), x, &format!("its features last, {what}"))),
+        }
+    }
 }
 
 impl Default for BatchNormalization {
@@ -154,18 +177,18 @@ impl Layer for BatchNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        let width = self.affine.width(self.class(), input)?;
+        let shape = self.affine.shape(self.class(), input)?;
         let moving = |name: &str, first: &Initializer| {
-            Weight::new(name, &[width], &first.clone().into()).not_trained()
+            Weight::new(name, &shape, &first.clone().into()).not_trained()
         };
-        let mut all = self.affine.weights(width);
+        let mut all = self.affine.weights(self.class(), input)?;
         all.push(moving("moving_mean", &self.moving_mean));
         all.push(moving("moving_variance", &self.moving_variance));
         Ok(all)
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        self.affine.width(self.class(), input)?;
+        self.affine.places(self.class(), input)?;
         Ok(input.to_vec())
     }
 
@@ -175,10 +198,14 @@ impl Layer for BatchNormalization {
         input: Value,
         w: &[TensorId],
     ) -> Result<Value, GraphError> {
-        let x = input.tensor;
+        let gathered = Gathered::new(cx, self.class(), input.tensor, self.affine.axes)?;
+        let x = gathered.tensor;
         let (affine, [mean, variance]) = self.parts(cx, x, w)?;
         let tensor = if cx.trains() {
             let mask = input.mask.filter(|_| !self.corrected);
+            if mask.is_some() {
+                self.check_last(cx, input.tensor, "as steps are masked")?;
+            }
             let items = mask.map(|mask| cx.graph.reshape(mask, [cx.graph.shape(mask).len(), 1]));
             let normal = self.train(cx, (x, items.transpose()?), [mean, variance])?;
             self.affine.apply(cx, normal, affine)?
@@ -186,7 +213,7 @@ impl Layer for BatchNormalization {
             let scale = cx.graph.apply(InverseRoot { epsilon: self.epsilon }, &[variance])?;
             self.affine.apply_fixed(cx, (x, mean, scale), affine)?
         };
-        Ok(Value { tensor, ..input })
+        Ok(Value { tensor: gathered.back(cx, tensor)?, ..input })
     }
 
     /// Steps side by side are columns of their own: `[T, B, .., F]` as `[B .., T F]`.
@@ -200,6 +227,7 @@ impl Layer for BatchNormalization {
             return Ok(None);
         }
         let x = input.tensor;
+        self.check_last(cx, x, "within TimeDistributed")?;
         let (affine, averages) = self.parts(cx, x, w)?;
         let shape = cx.graph.shape(x).clone();
         let (steps, width) = (shape.dims()[0], shape.last());
@@ -233,13 +261,16 @@ impl Layer for BatchNormalization {
         let epsilon = f64::from(self.epsilon);
         let scale = |i: usize| at(&gamma, i, 1.0) / (f64::from(variance[i]) + epsilon).sqrt();
         let shift = |i: usize| at(&beta, i, 0.0) - f64::from(mean[i]) * scale(i);
+        let OnnxTensor { value: x, dims } = cx.input()?;
+        let places = self.affine.axes.places(dims.len()).unwrap_or_default();
+        let behind = places.first().map_or(0, |place| dims.len() - 1 - place);
+        let shape = [&[mean.len()][..], &vec![1; behind]].concat();
         let mut constant = |name: &str, of: &dyn Fn(usize) -> f64| {
             let values = (0..mean.len()).map(|i| of(i) as f32).collect();
-            let values = cx.tensor([mean.len()], values)?;
+            let values = cx.tensor(shape.clone(), values)?;
             Ok::<_, ExportError>(cx.graph.tensor(name, &values))
         };
         let (scale, shift) = (constant("scale", &scale)?, constant("shift", &shift)?);
-        let x = cx.x()?;
         let scaled = cx.node("Mul", &[&x, &scale], &[]);
         Ok(vec![cx.node("Add", &[&scaled, &shift], &[])])
     }
@@ -251,9 +282,9 @@ impl Layer for BatchNormalization {
         a.ours("zero_debiased", &mut self.debiased)?;
         a.number("momentum", &mut self.momentum, Numbers::Fraction)?;
         a.number("epsilon", &mut self.epsilon, Numbers::NotNegative)?;
-        a.optional("moving_mean_initializer", &mut self.moving_mean)?;
-        a.optional("moving_variance_initializer", &mut self.moving_variance)?;
+        a.in_training("moving_mean_initializer", &mut self.moving_mean)?;
+        a.in_training("moving_variance_initializer", &mut self.moving_variance)?;
         a.ignored(&["fused", "renorm_momentum"]);
-        self.affine.arguments(a)
+        self.affine.arguments_of_one_axis(a)
     }
 }

@@ -23,6 +23,8 @@ pub enum Merge {
     Mul,
     /// The mean of the outputs, element by element.
     Average,
+    /// Two outputs, the forward layer's first.
+    Apart,
 }
 
 /// Two recurrent layers of H units, of which the backward one takes the sequence from its end: `[T,
@@ -36,8 +38,8 @@ pub enum Merge {
 /// Each layer has its own weights, named `forward_..` and `backward_..`
 /// (keras/src/layers/rnn/bidirectional.py). A model file may describe the backward layer by itself,
 /// with other arguments, and with another width if outputs are concatenated. With `return_state` of
-/// both layers their final states follow the output, those of the forward layer first; behind the
-/// sequence the layer may be given as many to begin with. Unlike Keras's, it always merges.
+/// both layers their final states follow the outputs, those of the forward layer first; behind the
+/// sequence the layer may be given as many to begin with.
 #[derive(Clone, Debug)]
 pub struct Bidirectional<C> {
     forward: Recurrent<C>,
@@ -103,13 +105,15 @@ impl<C: Cell> Bidirectional<C> {
         Ok([forward, backward])
     }
 
+    /// The outputs before the states: one, or two that are not merged.
     fn merged(
         &self,
         cx: &mut ForwardContext<'_>,
         [forward, backward]: [Value; 2],
-    ) -> Result<Value, GraphError> {
+    ) -> Result<Vec<Value>, GraphError> {
         let both = [forward.tensor, backward.tensor];
         let tensor = match self.merge {
+            Merge::Apart => return Ok(vec![forward, backward]),
             Merge::Concat => cx.graph.apply(Concat, &both)?,
             Merge::Sum => cx.graph.apply(Binary::Add, &both)?,
             Merge::Mul => cx.graph.apply(Binary::Mul, &both)?,
@@ -118,7 +122,25 @@ impl<C: Cell> Bidirectional<C> {
                 cx.graph.apply(Scale(0.5), &[sum])?
             }
         };
-        Ok(Value { tensor, ..forward })
+        Ok(vec![Value { tensor, ..forward }])
+    }
+
+    /// The shapes of the outputs before the states.
+    fn merged_shapes(&self, input: &[usize]) -> Result<Vec<Vec<usize>>, LayerError> {
+        let mut output = self.forward.output_shape(input)?;
+        let backward = self.backward.output_shape(input)?;
+        let fits = match (self.merge, output.split_last_mut(), backward.split_last()) {
+            (Merge::Apart, ..) => return Ok(vec![output, backward]),
+            (Merge::Concat, Some((width, extents)), Some((other, others))) => {
+                *width += other;
+                extents == others
+            }
+            _ => output == backward,
+        };
+        let expected = "two layers of one shape of outputs; to be put side by side they may differ \
+                        in width";
+        let misfit = || LayerError::of("Bidirectional", expected, &[&output, &backward]);
+        if fits { Ok(vec![output]) } else { Err(misfit()) }
     }
 }
 
@@ -141,19 +163,12 @@ impl<C: Cell> Layer for Bidirectional<C> {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let mut output = self.forward.output_shape(input)?;
-        let backward = self.backward.output_shape(input)?;
-        let fits = match (self.merge, output.split_last_mut(), backward.split_last()) {
-            (Merge::Concat, Some((width, extents)), Some((other, others))) => {
-                *width += other;
-                extents == others
+        match <[Vec<usize>; 1]>::try_from(self.merged_shapes(input)?) {
+            Ok([output]) => Ok(output),
+            Err(_) => {
+                Err(LayerError::new("Bidirectional", "merge_mode for a single output", input))
             }
-            _ => output == backward,
-        };
-        let expected = "two layers of one shape of outputs; to be put side by side they may differ \
-                        in width";
-        let misfit = || LayerError::of("Bidirectional", expected, &[&output, &backward]);
-        if fits { Ok(output) } else { Err(misfit()) }
+        }
     }
 
     fn forward(
@@ -163,7 +178,14 @@ impl<C: Cell> Layer for Bidirectional<C> {
         w: &[TensorId],
     ) -> Result<Value, GraphError> {
         let outputs = self.call(cx, input, w)?;
-        self.merged(cx, outputs)
+        match self.merged(cx, outputs)?[..] {
+            [merged] => Ok(merged),
+            _ => Err(cx.misfit(
+                "Bidirectional",
+                input.tensor,
+                "merge_mode where one output is wanted",
+            )),
+        }
     }
 
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
@@ -175,7 +197,7 @@ impl<C: Cell> Layer for Bidirectional<C> {
         let backward = self.backward.output_shapes(&[&[sequence], back].concat());
         let (Ok(mut forward), Ok(mut backward)) = (forward, backward) else { return Err(misfit()) };
         let states = [forward.split_off(1), backward.split_off(1)].concat();
-        Ok([vec![self.output_shape(sequence)?], states].concat())
+        Ok([self.merged_shapes(sequence)?, states].concat())
     }
 
     fn forward_all(
@@ -193,11 +215,12 @@ impl<C: Cell> Layer for Bidirectional<C> {
             initial = [Some(stack(cx, ahead)?), Some(stack(cx, back)?)];
         }
         let [forward, backward] = self.both(cx, masked, initial, w)?;
-        let mut output = self.merged(cx, [forward.output, backward.output])?;
-        output.mask = input.mask.filter(|_| self.forward.returns_sequences());
+        let mut outputs = self.merged(cx, [forward.output, backward.output])?;
+        let mask = input.mask.filter(|_| self.forward.returns_sequences());
+        outputs.iter_mut().for_each(|output| output.mask = mask);
         let ahead = self.forward.returned_states(cx, forward.state)?;
         let back = self.backward.returned_states(cx, backward.state)?;
-        Ok([vec![output], ahead, back].concat())
+        Ok([outputs, ahead, back].concat())
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -230,6 +253,7 @@ impl<C: Cell> Layer for Bidirectional<C> {
             Merge::Sum => cx.node("Add", &both, &[]),
             Merge::Mul => cx.node("Mul", &both, &[]),
             Merge::Average => cx.node("Mean", &both, &[]),
+            Merge::Apart => return Ok([vec![forward, backward], states].concat()),
         };
         Ok([vec![merged], states].concat())
     }
@@ -267,10 +291,13 @@ impl<C: Cell> Layer for Bidirectional<C> {
 
 impl Argument for Merge {
     fn supported() -> String {
-        "concat, sum, mul, ave".into()
+        "concat, sum, mul, ave, null".into()
     }
 
     fn read(value: &serde_json::Value, _: Dialect) -> Option<Self> {
+        if value.is_null() {
+            return Some(Self::Apart);
+        }
         match value.as_str()? {
             "concat" => Some(Self::Concat),
             "sum" => Some(Self::Sum),
@@ -286,6 +313,7 @@ impl Argument for Merge {
             Self::Sum => json!("sum"),
             Self::Mul => json!("mul"),
             Self::Average => json!("ave"),
+            Self::Apart => json!(null),
         })
     }
 }

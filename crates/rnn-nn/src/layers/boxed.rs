@@ -15,6 +15,10 @@ impl Layer for Box<dyn Layer> {
         (**self).weights(input)
     }
 
+    fn weights_of(&self, inputs: &[&[usize]]) -> Result<Vec<Weight>, LayerError> {
+        (**self).weights_of(inputs)
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         (**self).output_shape(input)
     }
@@ -66,8 +70,28 @@ impl Layer for Box<dyn Layer> {
         (**self).merges()
     }
 
+    fn separates(&self) -> bool {
+        (**self).separates()
+    }
+
+    fn switches(&self) -> Vec<&'static str> {
+        (**self).switches()
+    }
+
     fn uses_mask(&self) -> bool {
         (**self).uses_mask()
+    }
+
+    fn operation(&self) -> Option<&'static str> {
+        (**self).operation()
+    }
+
+    fn constants(&self) -> Vec<f32> {
+        (**self).constants()
+    }
+
+    fn takes_tokens(&self) -> bool {
+        (**self).takes_tokens()
     }
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {

@@ -1,4 +1,5 @@
 use super::OutputActivation;
+use super::convolution::{Convolution, EXPECTED, convolution_arguments};
 use super::dense::project;
 use super::spatial::{PerAxis, Spatial};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight, WeightArguments};
@@ -7,7 +8,7 @@ use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_core::DType;
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Padding, Penalty};
+use rnn_ops::{self as ops, Columns, Concat, GroupedConv, Windows};
 
 /// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`. p is the position of
 /// a window, j that of a tap in it; A' is the number of windows along an axis of A pixels with K
@@ -21,17 +22,16 @@ use rnn_ops::{self as ops, Padding, Penalty};
 /// ```
 ///
 /// x is zero beyond its ends, and `before` is the number of these zeros at the beginning of an
-/// axis. As in Keras (keras/src/layers/convolutional/base_conv.py) this is a cross-correlation.
-/// Unlike in Keras there are no `groups`, and channels are always last. A mask ends here.
+/// axis. As in Keras (keras/src/layers/convolutional/base_conv.py) this is a cross-correlation. With
+/// [`Self::groups`] the channels and the filters are cut into as many equal parts; a filter sees the
+/// channels of its part alone, and W has C / groups of them. Unlike in Keras, channels are always
+/// last. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Conv<const N: usize> {
     filters: usize,
-    spatial: Spatial<N>,
-    activation: OutputActivation,
-    use_bias: bool,
+    groups: usize,
     kernel: WeightArguments,
-    bias: WeightArguments,
-    activity_regularizer: Option<Penalty>,
+    common: Convolution<N>,
 }
 
 /// A convolution over time: `[T, C]` -> `[T', filters]`, with the equations of [`Conv`]. With
@@ -46,65 +46,67 @@ pub type Conv2D = Conv<2>;
 /// are those of [`Conv`].
 pub type Conv3D = Conv<3>;
 
+/// Groups of fewer channels or filters than this are convolved directly, wider ones each as a
+/// matrix product, whose tiles they fill.
+const WIDE: usize = 16;
+
 impl<const N: usize> Conv<N> {
     /// Creates a layer of `filters` filters over windows of `kernel_size` pixels, one number for
-    /// all axes or one for each, with Keras's defaults: stride 1, dilation 1, valid padding, no
-    /// activation, a bias of zeros and a Glorot-uniform kernel. If `filters` or a size is 0, it is
-    /// refused when a model adds the layer.
+    /// all axes or one for each, with Keras's defaults: stride 1, dilation 1, valid padding, one
+    /// group, no activation, a bias of zeros and a Glorot-uniform kernel. If `filters` or a size is
+    /// 0, it is refused when a model adds the layer.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
-        Self {
-            filters,
-            spatial: Spatial::new(kernel_size),
-            activation: OutputActivation::default(),
-            use_bias: true,
-            kernel: Initializer::GlorotUniform.into(),
-            bias: Initializer::Zeros.into(),
-            activity_regularizer: None,
+        let kernel = Initializer::GlorotUniform.into();
+        Self { filters, groups: 1, kernel, common: Convolution::new(kernel_size) }
+    }
+
+    /// Sets the number of groups into which channels and filters are cut; the default is 1. If it
+    /// does not divide both, it is refused when a model adds the layer.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    convolution_arguments!();
+    weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
+
+    /// The shape of the output, and the channels that a filter sees.
+    fn shape(&self, input: &[usize]) -> Result<(usize, Vec<usize>), LayerError> {
+        let (channels, output) = self.common.shape(self.class(), input, |_| Some(self.filters))?;
+        match self.groups > 0 && channels.is_multiple_of(self.groups) {
+            true => Ok((channels / self.groups, output)),
+            false => Err(LayerError::new(self.class(), "channels that its groups divide", input)),
         }
     }
 
-    /// Sets the distance in pixels between neighbouring windows, along all axes or along each; the
-    /// default is 1.
-    pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
-        self.spatial.strides = strides.per_axis();
-        self
+    /// The convolution in groups. `w` are the kernel `[taps, C / groups, filters]`, and the bias if
+    /// there is one.
+    fn convolve_groups(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        (windows, results): (Windows, &[usize]),
+        x: TensorId,
+        w: &[TensorId],
+    ) -> Result<TensorId, GraphError> {
+        let groups = self.groups;
+        let (channels, filters) = (cx.graph.shape(x).last() / groups, self.filters / groups);
+        if channels < WIDE || filters < WIDE {
+            let op = GroupedConv { windows, groups, bias: w.len() > 1 };
+            return Spatial::<N>::apply(cx, op, (x, w), results);
+        }
+        let mut parts = Vec::new();
+        for group in 0..groups {
+            let seen = Columns { start: group * channels, width: channels };
+            let x = cx.graph.apply(seen, &[x])?;
+            let mut part = |&w: &TensorId| {
+                cx.graph.apply(Columns { start: group * filters, width: filters }, &[w])
+            };
+            let w = w.iter().map(&mut part).collect::<Result<Vec<_>, _>>()?;
+            let op = ops::Conv { windows, bias: w.len() > 1, output: DType::F32 };
+            parts.push(Spatial::<N>::apply(cx, op, (x, &w), results)?);
+        }
+        cx.graph.apply(Concat, &parts)
     }
-
-    /// Sets the distance in pixels between neighbouring taps of a window, along all axes or along
-    /// each; the default is 1.
-    pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
-        self.spatial.dilation_rate = dilation_rate.per_axis();
-        self
-    }
-
-    /// Sets the padding; the default is [`Padding::Valid`]. [`Padding::Causal`] is for [`Conv1D`]
-    /// alone, and is refused for others when a model adds the layer.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.spatial.padding = padding;
-        self
-    }
-
-    /// Sets the activation of the output, which is linear by default.
-    pub fn activation(mut self, activation: impl Into<OutputActivation>) -> Self {
-        self.activation = activation.into();
-        self
-    }
-
-    /// Leaves out the bias, which the layer has by default.
-    pub fn without_bias(mut self) -> Self {
-        self.use_bias = false;
-        self
-    }
-
-    /// Sets the penalty on the output that is added to the loss, in place of an earlier one; there
-    /// is none by default.
-    pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
-        self.activity_regularizer = Some(regularizer);
-        self
-    }
-
-    weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
-    weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
 }
 
 impl<const N: usize> Layer for Conv<N> {
@@ -113,21 +115,13 @@ impl<const N: usize> Layer for Conv<N> {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        self.output_shape(input)?;
-        let shape = [&self.spatial.size[..], &[input[N], self.filters]].concat();
-        let mut all = vec![Weight::new("kernel", &shape, &self.kernel)];
-        let bias = || Weight::new("bias", &[self.filters], &self.bias);
-        all.extend(self.use_bias.then(bias));
-        Ok(all)
+        let shape = self.common.kernel_shape([self.shape(input)?.0, self.filters]);
+        let kernel = Weight::new("kernel", &shape, &self.kernel);
+        Ok(self.common.weights(vec![kernel], self.filters))
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let extents = input.split_last().map(|(_, extents)| extents);
-        let results = extents.and_then(|extents| self.spatial.results(extents));
-        let expected = "as many axes as its windows, as long as they are, and channels";
-        let misfit = || LayerError::new(self.class(), expected, input);
-        let z = [results.ok_or_else(misfit)?, vec![self.filters]].concat();
-        self.activation.shape(self.class(), z)
+        Ok(self.shape(input)?.1)
     }
 
     fn forward(
@@ -136,35 +130,26 @@ impl<const N: usize> Layer for Conv<N> {
         input: Value,
         w: &[TensorId],
     ) -> Result<Value, GraphError> {
-        let axes = cx.graph.shape(input.tensor).dims().to_vec();
-        let (batch, channels) = (axes[1], axes[N + 1]);
-        let extents = [&axes[..1], &axes[2..=N]].concat();
-        let taps = self.spatial.taps();
-        let bias = w.get(1).copied();
-        let windows = self.spatial.over(&extents, true);
-        let z = match windows.filter(|_| taps > 1 || self.spatial.strides != [1; N]) {
-            // A product for each pixel; the model has checked that windows fit.
-            None => {
-                let kernel = cx.graph.reshape(w[0], [channels, self.filters])?;
-                project(cx, input.tensor, kernel, bias)?
-            }
-            Some(windows) => {
-                let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
-                let x = cx.graph.reshape(input.tensor, pixels)?;
-                let mut operands = vec![x, cx.graph.reshape(w[0], [taps, channels, self.filters])?];
-                operands.extend(bias);
-                let z = cx.graph.apply(
-                    ops::Conv { windows, bias: bias.is_some(), output: DType::F32 },
-                    &operands,
-                )?;
-                let results = self.spatial.results(&extents).unwrap_or(extents);
-                let shape = [&results[..1], &[batch], &results[1..], &[self.filters]].concat();
-                cx.graph.reshape(z, shape)?
-            }
+        let (x, spatial) = (input.tensor, &self.common.spatial);
+        let extents = Spatial::<N>::extents(cx, x);
+        let fit = spatial.over(&extents, true).zip(spatial.results(&extents));
+        let (windows, results) = fit.ok_or_else(|| cx.misfit(self.class(), x, EXPECTED))?;
+        let channels = cx.graph.shape(x).last();
+        let taps = spatial.taps();
+        let z = if self.groups > 1 {
+            let kernel = [taps, channels / self.groups, self.filters];
+            let w = [&[cx.graph.reshape(w[0], kernel)?], &w[1..]].concat();
+            self.convolve_groups(cx, (windows, &results), x, &w)?
+        } else if taps > 1 || spatial.strides != [1; N] {
+            let w = [&[cx.graph.reshape(w[0], [taps, channels, self.filters])?], &w[1..]].concat();
+            let op = ops::Conv { windows, bias: w.len() > 1, output: DType::F32 };
+            Spatial::<N>::apply(cx, op, (x, &w), &results)?
+        } else {
+            // A product for each pixel.
+            let kernel = cx.graph.reshape(w[0], [channels, self.filters])?;
+            project(cx, x, kernel, w.get(1).copied())?
         };
-        let output = self.activation.apply(cx, z)?;
-        cx.regularize(output, self.activity_regularizer.as_ref())?;
-        Ok(output.into())
+        self.common.finish(cx, z)
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -175,19 +160,21 @@ impl<const N: usize> Layer for Conv<N> {
         let OnnxTensor { value, dims } = cx.input()?;
         let extents = dims.split_last().map_or(&[][..], |(_, extents)| extents);
         let x = cx.channels_first(&value, N);
-        let z = cx.conv(x, &self.spatial.onnx(), extents, self.use_bias)?;
+        let windows = self.common.spatial.onnx();
+        let kernel = cx.conv_kernel("kernel", N)?;
+        let z = cx.conv(x, (kernel, self.groups), &windows, extents, self.common.use_bias)?;
         let z = cx.channels_last(&z, N);
-        Ok(vec![self.activation.apply_onnx(cx, &z)])
+        Ok(vec![self.common.activation.apply_onnx(cx, &z)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("filters", &mut self.filters)?;
-        self.spatial.arguments(a, N == 1)?;
-        a.fixed("groups", 1)?;
-        a.optional("activation", &mut self.activation)?;
-        a.optional("use_bias", &mut self.use_bias)?;
-        a.weight("kernel", &mut self.kernel)?;
-        a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        self.common.spatial.arguments(a, N == 1)?;
+        a.optional("groups", &mut self.groups)?;
+        if !self.filters.is_multiple_of(self.groups) {
+            let supported = format!("a divisor of filters = {}", self.filters);
+            return Err(a.refuse("groups", &self.groups.into(), supported));
+        }
+        self.common.output_arguments(a, &mut [("kernel", &mut self.kernel)])
     }
 }

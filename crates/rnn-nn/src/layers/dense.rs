@@ -115,6 +115,6 @@ impl Layer for Dense {
         a.optional("use_bias", &mut self.use_bias)?;
         a.weight("kernel", &mut self.kernel)?;
         a.weight("bias", &mut self.bias)?;
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)
     }
 }

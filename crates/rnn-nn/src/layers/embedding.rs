@@ -5,7 +5,7 @@ use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
 
-/// A table E whose rows are looked up by token: `[T]` -> `[T, width]`
+/// A table E whose rows are looked up by token: `[..]` -> `[.., width]`, such as `[T]` -> `[T, width]`
 /// (keras/src/layers/core/embedding.py). It is called on an input of tokens.
 ///
 /// ```text
@@ -57,10 +57,7 @@ impl Layer for Embedding {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        match *input {
-            [steps] => Ok(vec![steps, self.width]),
-            _ => Err(LayerError::new("Embedding", "token ids [T]", input)),
-        }
+        Ok([input, &[self.width]].concat())
     }
 
     fn forward(

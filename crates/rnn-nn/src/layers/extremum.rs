@@ -1,14 +1,15 @@
-use super::merging::{either, mask_steps, one_shape, others};
+use super::merging::{MERGED, add_axes_onnx, either, mask_steps, others};
+use super::operations::{merged, merged_shape};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Binary, Concat, MaxPool, Padding, Scale, Windows};
+use rnn_ops::Binary;
 
-/// A layer that takes the largest, or the smallest, of the elements at each place of inputs of one
-/// shape. [`Maximum`] and [`Minimum`] create it. Unlike in Keras shapes are not broadcast: the call
-/// of a model on other shapes fails.
+/// A layer that takes the largest, or the smallest, of the elements at each place of its inputs.
+/// [`Maximum`] and [`Minimum`] create it. Where shapes differ, extents of 1 are broadcast, and inputs
+/// with fewer axes get more behind the batch.
 ///
 /// Of equal elements the gradient goes to that of the first input. If an element is NaN, so is the
 /// result. What is masked in an input does not count; a step that is masked in all inputs is that of
@@ -20,14 +21,14 @@ pub struct Extremum {
     largest: bool,
 }
 
-/// Creates a layer that takes the largest element of all inputs, one or more of one shape: y =
+/// Creates a layer that takes the largest element of all inputs, one or more: y =
 /// max(x_1, x_2, ..) (keras/src/layers/merging/maximum.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Maximum() -> Extremum {
     Extremum { largest: true }
 }
 
-/// Creates a layer that takes the smallest element of all inputs, one or more of one shape: y =
+/// Creates a layer that takes the smallest element of all inputs, one or more: y =
 /// min(x_1, x_2, ..) (keras/src/layers/merging/minimum.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Minimum() -> Extremum {
@@ -53,8 +54,8 @@ impl Layer for Extremum {
     }
 
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
-        let outputs = one_shape(inputs).map(|shape| vec![shape]);
-        outputs.ok_or_else(|| LayerError::of(self.class(), "inputs of one shape", inputs))
+        let outputs = merged_shape(inputs).map(|shape| vec![shape]);
+        outputs.ok_or_else(|| LayerError::of(self.class(), MERGED, inputs))
     }
 
     fn forward_all(
@@ -63,6 +64,9 @@ impl Layer for Extremum {
         inputs: &[Value],
         _: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
+        let fitted = merged(cx, inputs)?;
+        let misfit = || cx.misfit(self.class(), inputs[0].tensor, MERGED);
+        let inputs = &fitted.ok_or_else(misfit)?[..];
         let mut output = inputs[0];
         for &input in &inputs[1..] {
             let (mut x, mut so_far) = (input.tensor, output.tensor);
@@ -74,7 +78,8 @@ impl Layer for Extremum {
                 so_far = select(cx, own, so_far, x)?;
             }
             let mask = either(cx, &[output, input])?;
-            output = Value { tensor: self.of(cx, so_far, x)?, mask };
+            let op = if self.largest { Binary::Max } else { Binary::Min };
+            output = Value { tensor: cx.graph.apply(op, &[so_far, x])?, mask };
         }
         Ok(vec![output])
     }
@@ -88,6 +93,7 @@ impl Layer for Extremum {
     }
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        add_axes_onnx(cx);
         Ok(vec![cx.node_of_inputs(if self.largest { "Max" } else { "Min" }, &[])])
     }
 
@@ -98,38 +104,6 @@ impl Layer for Extremum {
 
     fn arguments(&mut self, _: &mut Arguments<'_>) -> Result<(), ConfigError> {
         Ok(())
-    }
-}
-
-impl Extremum {
-    /// The larger or smaller of two tensors of one shape, element by element: the largest pixel of
-    /// windows of two, of which the first counts where they are equal.
-    fn of(
-        &self,
-        cx: &mut ForwardContext<'_>,
-        a: TensorId,
-        b: TensorId,
-    ) -> Result<TensorId, GraphError> {
-        let shape = cx.graph.shape(a).clone();
-        let elements = shape.len();
-        let misfit = || cx.misfit(self.class(), a, "inputs of one shape");
-        let shapes = [(2, 1, 1), (1, 1, 1), (1, 1, 1)];
-        let pairs = Windows::over([2, 1, 1], shapes, Padding::Valid, true).ok_or_else(misfit)?;
-        let mut rows = Vec::new();
-        for x in [a, b] {
-            let x = self.signed(cx, x)?;
-            rows.push(cx.graph.reshape(x, [1, elements])?);
-        }
-        let both = cx.graph.apply(Concat, &rows)?;
-        let both = cx.graph.reshape(both, [2, 1, 1, 1, elements])?;
-        let largest = cx.graph.push(MaxPool(pairs), &[both])?[0];
-        let largest = cx.graph.reshape(largest, shape)?;
-        self.signed(cx, largest)
-    }
-
-    /// The smallest is the negated largest of what is negated.
-    fn signed(&self, cx: &mut ForwardContext<'_>, x: TensorId) -> Result<TensorId, GraphError> {
-        if self.largest { Ok(x) } else { cx.graph.apply(Scale(-1.0), &[x]) }
     }
 }
 

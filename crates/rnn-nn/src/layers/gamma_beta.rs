@@ -1,13 +1,15 @@
-use crate::layer::{Arguments, ForwardContext, Weight, WeightArguments};
+use super::axes::{AxisSet, NO_AXES};
+use crate::layer::{Argument, Arguments, ForwardContext, Reader, Weight, WeightArguments};
 use crate::{ConfigError, Initializer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Affine, Binary, Scale};
 
-/// The scale and shift after a normalization over the last axis: y = x gamma + beta.
+/// The scale and shift after a normalization, which have the extents of some axes of an example: y =
+/// x gamma + beta.
 #[derive(Clone, Debug)]
 pub(super) struct GammaBeta {
-    /// The axis: -1, or its number as Keras counts, with the batch as 0. It must be the last.
-    pub axis: isize,
+    /// The axes of gamma and beta.
+    pub axes: AxisSet,
     /// True if there is a factor gamma, false if it is left out.
     pub scale: bool,
     /// True if there is a summand beta, false if it is left out.
@@ -22,30 +24,44 @@ impl GammaBeta {
     /// Creates a scale and a shift over the last axis; gamma begins as ones, beta as zeros.
     pub fn new() -> Self {
         let (gamma, beta) = (Initializer::Ones.into(), Initializer::Zeros.into());
-        Self { axis: -1, scale: true, center: true, gamma, beta }
+        Self { axes: AxisSet::LAST, scale: true, center: true, gamma, beta }
     }
 
-    /// Returns F, the number of features in the last axis of an input `[.., F]`; `class` names the
-    /// layer in the error.
+    /// Returns the places of the axes in an example `input`, in rising order; `class` names the layer
+    /// in the error.
     ///
     /// # Errors
-    /// Fails if the input has no axis, or the layer's axis is not the last.
-    pub fn width(&self, class: &'static str, input: &[usize]) -> Result<usize, LayerError> {
-        let last = self.axis == -1 || usize::try_from(self.axis) == Ok(input.len());
-        let width = input.last().filter(|_| last);
-        width.copied().ok_or_else(|| LayerError::new(class, "[.., F] along the last axis", input))
+    /// Fails if the input lacks one of the axes.
+    pub fn places(&self, class: &'static str, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        self.axes.places(input.len()).ok_or_else(|| LayerError::new(class, NO_AXES, input))
     }
 
-    /// Returns the weights gamma and beta, each `[width]`, in this order and without those that are
-    /// left out.
-    pub fn weights(&self, width: usize) -> Vec<Weight> {
-        let gamma = self.scale.then(|| Weight::new("gamma", &[width], &self.gamma));
-        let beta = self.center.then(|| Weight::new("beta", &[width], &self.beta));
-        gamma.into_iter().chain(beta).collect()
+    /// Returns the shape of gamma and beta for an example `input`: the extents of the axes, sorted by
+    /// their numbers as in Keras.
+    ///
+    /// # Errors
+    /// Fails as [`Self::places`].
+    pub fn shape(&self, class: &'static str, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        self.places(class, input)?;
+        let extent = |axis: isize| AxisSet::of([axis]).places(input.len()).map(|at| input[at[0]]);
+        Ok(self.axes.iter().filter_map(extent).collect())
+    }
+
+    /// Returns the weights gamma and beta for an example `input`, each of [`Self::shape`], in this
+    /// order and without those that are left out.
+    ///
+    /// # Errors
+    /// Fails as [`Self::places`].
+    pub fn weights(&self, class: &'static str, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        let shape = self.shape(class, input)?;
+        let gamma = self.scale.then(|| Weight::new("gamma", &shape, &self.gamma));
+        let beta = self.center.then(|| Weight::new("beta", &shape, &self.beta));
+        Ok(gamma.into_iter().chain(beta).collect())
     }
 
     /// Adds y = x gamma + beta to the graph, without the part whose weight is left out. x and y:
-    /// `[.., F]`; `w`: the views of the weights of [`Self::weights`], `[F]`.
+    /// `[.., F]`, the axes of the weights being the last; `w`: the views of the weights of
+    /// [`Self::weights`], of F elements.
     ///
     /// # Errors
     /// Fails if the shapes do not agree.
@@ -55,7 +71,12 @@ impl GammaBeta {
         x: TensorId,
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
-        match *w {
+        let width = cx.graph.shape(x).last();
+        let flat = w.iter().map(|&w| match cx.graph.shape(w).rank() {
+            1 => Ok(w),
+            _ => cx.graph.reshape(w, [width]),
+        });
+        match flat.collect::<Result<Vec<_>, _>>()?[..] {
             [gamma, beta] => cx.graph.apply(Affine, &[x, gamma, beta]),
             [gamma] if self.scale => cx.graph.apply(Binary::Mul, &[x, gamma]),
             [beta] => cx.graph.apply(Binary::Add, &[x, beta]),
@@ -93,11 +114,26 @@ impl GammaBeta {
     /// # Errors
     /// Fails if the value of an argument is not supported.
     pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        a.optional("axis", &mut self.axis)?;
+        a.optional("axis", &mut self.axes)?;
         a.optional("scale", &mut self.scale)?;
         a.optional("center", &mut self.center)?;
         a.weight("gamma", &mut self.gamma)?;
         a.weight("beta", &mut self.beta)
+    }
+
+    /// Visits the arguments as [`Self::arguments`], of a layer that has one axis.
+    ///
+    /// # Errors
+    /// Fails as [`Self::arguments`], and if there are several axes.
+    pub fn arguments_of_one_axis(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        self.arguments(a)?;
+        match self.axes.single() {
+            Some(_) => Ok(()),
+            None => {
+                let axes = self.axes.write(Reader::Ours).unwrap_or_default();
+                Err(a.refuse("axis", &axes, "one axis behind the batch".into()))
+            }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::axes::{AxisArgument, place};
+use super::operations::{merged, merged_shape};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
@@ -6,9 +7,9 @@ use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 
-/// A layer that combines inputs of one shape, element by element, into one output of that shape.
-/// [`Add`], [`Multiply`], [`Average`] and [`Subtract`] create it. Unlike in Keras shapes are not
-/// broadcast: the call of a model on other shapes fails.
+/// A layer that combines inputs, element by element, into one output. [`Add`], [`Multiply`],
+/// [`Average`] and [`Subtract`] create it. Where shapes differ, extents of 1 are broadcast, and inputs
+/// with fewer axes get more behind the batch.
 ///
 /// If all inputs have masks, a step of the output is unmasked if it is unmasked in at least one
 /// (keras/src/layers/merging/base_merge.py); otherwise the output has no mask. In a product, a
@@ -21,28 +22,28 @@ pub struct Elementwise {
     mean: bool,
 }
 
-/// Creates a layer that adds all inputs, one or more of one shape: y = x_1 + x_2 + ..
+/// Creates a layer that adds all inputs, one or more: y = x_1 + x_2 + ..
 /// (keras/src/layers/merging/add.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Add() -> Elementwise {
     Elementwise { class: "Add", with: Binary::Add, mean: false }
 }
 
-/// Creates a layer that multiplies all inputs, one or more of one shape: y = x_1 x_2 ..
+/// Creates a layer that multiplies all inputs, one or more: y = x_1 x_2 ..
 /// (keras/src/layers/merging/multiply.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Multiply() -> Elementwise {
     Elementwise { class: "Multiply", with: Binary::Mul, mean: false }
 }
 
-/// Creates a layer that averages all n inputs, one or more of one shape: y = (x_1 + x_2 + ..) / n
+/// Creates a layer that averages all n inputs, one or more: y = (x_1 + x_2 + ..) / n
 /// (keras/src/layers/merging/average.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Average() -> Elementwise {
     Elementwise { class: "Average", with: Binary::Add, mean: true }
 }
 
-/// Creates a layer that subtracts the second of two inputs of one shape from the first, x_1 - x_2
+/// Creates a layer that subtracts the second of two inputs from the first, x_1 - x_2
 /// (keras/src/layers/merging/subtract.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Subtract() -> Elementwise {
@@ -70,10 +71,10 @@ impl Layer for Elementwise {
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         let counts = if self.with == Binary::Sub { 2..=2 } else { 1..=usize::MAX };
         let expected = match self.with {
-            Binary::Sub => "two inputs of one shape",
-            _ => "inputs of one shape",
+            Binary::Sub => "two inputs, of which each axis has one extent or is 1",
+            _ => MERGED,
         };
-        let outputs = one_shape(inputs).filter(|_| counts.contains(&inputs.len()));
+        let outputs = merged_shape(inputs).filter(|_| counts.contains(&inputs.len()));
         outputs.map(|shape| vec![shape]).ok_or_else(|| LayerError::of(self.class, expected, inputs))
     }
 
@@ -83,6 +84,9 @@ impl Layer for Elementwise {
         inputs: &[Value],
         _: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
+        let fitted = merged(cx, inputs)?;
+        let misfit = || cx.misfit(self.class, inputs[0].tensor, MERGED);
+        let inputs = &fitted.ok_or_else(misfit)?[..];
         let mask = either(cx, inputs)?;
         let mut operands = inputs.iter().map(|input| input.tensor).collect::<Vec<TensorId>>();
         if self.with == Binary::Mul {
@@ -115,6 +119,7 @@ impl Layer for Elementwise {
     }
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        add_axes_onnx(cx);
         Ok(vec![match (self.with, self.mean) {
             (_, true) => cx.node_of_inputs("Mean", &[]),
             (Binary::Sub, _) => cx.node_of_inputs("Sub", &[]),
@@ -273,10 +278,19 @@ impl Layer for Concatenate {
     }
 }
 
-/// The shape that all inputs have; `None` if they differ or there are none.
-pub(super) fn one_shape(inputs: &[&[usize]]) -> Option<Vec<usize>> {
-    let first = *inputs.first()?;
-    inputs.iter().all(|input| *input == first).then(|| first.to_vec())
+/// What layers merge that broadcast.
+pub(super) const MERGED: &str = "inputs of which each axis has one extent or is 1";
+
+/// Gives the inputs of a merging layer as many axes as the one with the most, in an ONNX graph.
+pub(super) fn add_axes_onnx(cx: &mut OnnxContext<'_>) {
+    let rank = cx.inputs.iter().map(|input| input.dims.len()).max().unwrap_or(0);
+    let mut inputs = cx.inputs.clone();
+    for input in inputs.iter_mut().filter(|input| input.dims.len() < rank) {
+        let dims = [&vec![1; rank - input.dims.len()], &input.dims[..]].concat();
+        input.value = cx.reshape(&input.value, &dims);
+        input.dims = dims;
+    }
+    cx.inputs = inputs;
 }
 
 /// The steps that are unmasked in one of the inputs; `None`, if an input has no mask.

@@ -97,6 +97,9 @@ pub(super) fn permuted(
     x: TensorId,
     order: &[usize],
 ) -> Result<TensorId, GraphError> {
+    if order.iter().copied().eq(0..order.len()) {
+        return Ok(x);
+    }
     let extents = cx.graph.shape(x).dims().to_vec();
     let of = |axes: &[usize]| axes.iter().map(|&axis| extents[axis]).collect::<Vec<usize>>();
     let mut axes: Vec<usize> = (0..order.len()).collect();
@@ -108,9 +111,18 @@ pub(super) fn permuted(
         }
         let parts = [&axes[..block], &axes[block..end], &axes[end..]];
         let parts = parts.map(|part| of(part).iter().product::<usize>());
-        let rows = cx.graph.reshape(result, parts)?;
-        result = cx.graph.apply(TransposeLeading, &[rows])?;
+        // A block of one element passes any other.
+        if !parts[..2].contains(&1) {
+            let rows = cx.graph.reshape(result, parts)?;
+            result = cx.graph.apply(TransposeLeading, &[rows])?;
+        }
         axes[..end].rotate_left(block);
     }
     cx.graph.reshape(result, of(&axes))
+}
+
+/// The order that undoes `order`, which has each axis once.
+pub(crate) fn inverse(order: &[usize]) -> Vec<usize> {
+    let place = |axis: usize| order.iter().take_while(|&&other| other != axis).count();
+    (0..order.len()).map(place).collect()
 }

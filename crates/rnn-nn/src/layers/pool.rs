@@ -145,23 +145,20 @@ impl<const N: usize> Layer for Pooling<N> {
             let kept = if self.keepdims { vec![1] } else { vec![] };
             return Ok(cx.graph.reshape(mean, [kept, shape].concat())?.into());
         }
-        let axes = cx.graph.shape(input.tensor).dims().to_vec();
-        let (batch, channels) = (axes[1], axes[N + 1]);
-        let extents = [&axes[..1], &axes[2..=N]].concat();
+        let x = input.tensor;
+        let extents = Spatial::<N>::extents(cx, x);
         let fit =
             self.over(&extents).and_then(|s| Some((s.over(&extents, true)?, s.results(&extents)?)));
-        let misfit = || cx.misfit(self.class(), input.tensor, "windows that fit");
+        let misfit = || cx.misfit(self.class(), x, "windows that fit");
         let (windows, results): (Windows, Vec<usize>) = fit.ok_or_else(misfit)?;
-        let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
-        let x = cx.graph.reshape(input.tensor, pixels)?;
         let pooled = match self.kind {
-            Kind::Max => cx.graph.push(MaxPool(windows), &[x])?[0],
-            Kind::Average => cx.graph.apply(AveragePool(windows), &[x])?,
+            Kind::Max => Spatial::<N>::apply(cx, MaxPool(windows), (x, &[]), &results)?,
+            Kind::Average => Spatial::<N>::apply(cx, AveragePool(windows), (x, &[]), &results)?,
         };
-        let shape = match self.kept(results).split_first() {
-            Some((first, rest)) => [&[*first], &[batch], rest, &[channels]].concat(),
-            None => vec![batch, channels],
-        };
+        if !self.kept(results).is_empty() {
+            return Ok(pooled.into());
+        }
+        let shape = [cx.graph.shape(x).dims()[1], cx.graph.shape(x).last()];
         Ok(cx.graph.reshape(pooled, shape)?.into())
     }
 

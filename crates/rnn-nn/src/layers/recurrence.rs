@@ -115,7 +115,7 @@ impl<C: Cell> Recurrent<C> {
         a.optional("stateful", &mut self.stateful)?;
         a.optional("zero_output_for_mask", &mut self.zero_output_for_mask)?;
         a.ignored(&["unroll"]);
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)
     }
 
     /// The tensors of the final state `[STATES, B, ..]`, if the layer returns them.

@@ -1,11 +1,12 @@
 use super::axes::{reshape, sample};
 use super::spatial::{PerAxis, Spatial};
-use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
+use crate::layer::{Argument, Arguments, Dialect, ForwardContext, MaskFlow, Reader, Value};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
 use rnn_formats::onnx::{Attribute::Text, ValueName};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{AveragePoolBackward, Scale};
+use rnn_ops::{AveragePoolBackward, Interpolate, Scale};
+use serde_json::json;
 
 /// Puts all elements of an example in one axis, row-major: `[A, B, ..]` -> `[A B ..]`
 /// (keras/src/layers/reshaping/flatten.py). A mask ends here.
@@ -117,11 +118,41 @@ impl Layer for Reshape {
 /// y(p, c) = x(p / S, c),  rounded down
 /// ```
 ///
-/// This is Keras's `interpolation="nearest"`, and no other is supported. Channels come last. A mask
-/// ends here.
+/// This is Keras's `interpolation="nearest"`. With [`Self::bilinear`] the pixels between are those of
+/// [`Interpolate`]; Keras's other interpolations are not supported. Channels come last. A mask ends
+/// here.
 #[derive(Clone, Debug)]
 pub struct UpSampling<const N: usize> {
     size: [usize; N],
+    interpolation: Interpolation,
+}
+
+/// What stands between the pixels of an image that is enlarged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interpolation {
+    Nearest,
+    Bilinear,
+}
+
+impl Argument for Interpolation {
+    fn supported() -> String {
+        "nearest, bilinear".into()
+    }
+
+    fn read(value: &serde_json::Value, _: Dialect) -> Option<Self> {
+        match value.as_str()?.to_ascii_lowercase().as_str() {
+            "nearest" => Some(Self::Nearest),
+            "bilinear" => Some(Self::Bilinear),
+            _ => None,
+        }
+    }
+
+    fn write(&self, _: Reader) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Nearest => json!("nearest"),
+            Self::Bilinear => json!("bilinear"),
+        })
+    }
 }
 
 macro_rules! up_sampling {
@@ -131,7 +162,7 @@ macro_rules! up_sampling {
         /// when a model adds the layer.
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(size: impl PerAxis<$axes>) -> UpSampling<$axes> {
-            UpSampling { size: size.per_axis() }
+            UpSampling { size: size.per_axis(), interpolation: Interpolation::Nearest }
         }
     };
 }
@@ -139,6 +170,15 @@ macro_rules! up_sampling {
 up_sampling!(1, UpSampling1D);
 up_sampling!(2, UpSampling2D);
 up_sampling!(3, UpSampling3D);
+
+impl UpSampling<2> {
+    /// Makes the pixels between weighted means of their four neighbours, as
+    /// `interpolation="bilinear"` of Keras on TensorFlow.
+    pub fn bilinear(mut self) -> Self {
+        self.interpolation = Interpolation::Bilinear;
+        self
+    }
+}
 
 impl<const N: usize> UpSampling<N> {
     fn enlarged(&self, extents: &[usize]) -> Vec<usize> {
@@ -171,22 +211,19 @@ impl<const N: usize> Layer for UpSampling<N> {
         input: Value,
         _: &[TensorId],
     ) -> Result<Value, GraphError> {
-        let axes = cx.graph.shape(input.tensor).dims().to_vec();
-        let (batch, channels) = (axes[1], axes[N + 1]);
-        let extents = [&axes[..1], &axes[2..=N]].concat();
-        let enlarged = self.enlarged(&extents);
+        let x = input.tensor;
+        let enlarged = self.enlarged(&Spatial::<N>::extents(cx, x));
+        if self.interpolation == Interpolation::Bilinear {
+            let op = Interpolate { factors: Spatial::<N>::placed(&self.size), leading: true };
+            return Ok(Spatial::<N>::apply(cx, op, (x, &[]), &enlarged)?.into());
+        }
         let mut blocks = Spatial::<N>::new(self.size);
         blocks.strides = self.size;
-        let misfit = || cx.misfit(self.class(), input.tensor, "blocks of one pixel at least");
+        let misfit = || cx.misfit(self.class(), x, "blocks of one pixel at least");
         let windows = blocks.over(&enlarged, true).ok_or_else(misfit)?;
-        let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
-        let x = cx.graph.reshape(input.tensor, pixels)?;
-        let source = Spatial::<N>::pixels([enlarged[0], batch], &enlarged, channels, true);
-        let source = [source[0], source[2], source[3]];
-        let shares = cx.graph.apply(AveragePoolBackward { windows, source }, &[x])?;
-        let blocks = cx.graph.apply(Scale(blocks.taps() as f32), &[shares])?;
-        let shape = [&enlarged[..1], &[batch], &enlarged[1..], &[channels]].concat();
-        Ok(cx.graph.reshape(blocks, shape)?.into())
+        let op = AveragePoolBackward { windows, source: Spatial::<N>::placed(&enlarged) };
+        let shares = Spatial::<N>::apply(cx, op, (x, &[]), &enlarged)?;
+        Ok(cx.graph.apply(Scale(blocks.taps() as f32), &[shares])?.into())
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -194,9 +231,22 @@ impl<const N: usize> Layer for UpSampling<N> {
     }
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
-        let scales = [1].into_iter().chain(self.size).chain([1]).map(|scale| scale as f32);
-        let scales = cx.tensor([N + 2], scales.collect())?;
+        let bilinear = self.interpolation == Interpolation::Bilinear;
+        // onnxruntime interpolates over the last axes.
+        let others = if bilinear { [2, 0] } else { [1, 1] };
+        let scales = vec![1; others[0]].into_iter().chain(self.size).chain(vec![1; others[1]]);
+        let scales = cx.tensor([N + 2], scales.map(|scale| scale as f32).collect())?;
         let scales = cx.graph.tensor("scales", &scales);
+        if bilinear {
+            let x = cx.x()?;
+            let x = cx.channels_first(&x, N);
+            let attributes = [
+                ("mode", Text("linear".into())),
+                ("coordinate_transformation_mode", Text("half_pixel".into())),
+            ];
+            let enlarged = cx.node("Resize", &[&x, &ValueName::none(), &scales], &attributes);
+            return Ok(vec![cx.channels_last(&enlarged, N)]);
+        }
         let attributes = [
             ("mode", Text("nearest".into())),
             ("coordinate_transformation_mode", Text("asymmetric".into())),
@@ -210,6 +260,9 @@ impl<const N: usize> Layer for UpSampling<N> {
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.optional("size", &mut self.size)?;
-        a.fixed("interpolation", "nearest")
+        match N {
+            2 => a.optional("interpolation", &mut self.interpolation),
+            _ => a.fixed("interpolation", "nearest"),
+        }
     }
 }

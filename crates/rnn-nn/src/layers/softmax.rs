@@ -1,5 +1,4 @@
-use super::axes::{AxisArgument, place};
-use super::permute::permuted;
+use super::axes::{AxisArgument, AxisSet, Gathered};
 use crate::layer::{
     Argument, Arguments, Dialect, ForwardContext, Reader, Value, class_and_config, object,
 };
@@ -11,20 +10,18 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops};
 use serde_json::json;
 
-/// The softmax, probabilities over an axis, by default the last: `[.., C]` -> `[.., C]`. It is also
-/// an activation of [`Dense`](crate::Dense): `Dense::new(3, Softmax::new())`.
+/// The softmax, probabilities over an axis, by default the last: `[.., C]` -> `[.., C]`; over several
+/// axes, c and k run through all indices along these. It is also an activation of [`Dense`](crate::Dense): `Dense::new(3, Softmax::new())`.
 ///
 /// ```text
 /// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)
 /// ```
 ///
-/// Unlike Keras's layer (keras/src/layers/activations/softmax.py) it takes no list of axes. As
-/// there, an input with a mask of steps is refused. A cross-entropy behind a softmax over the last
+/// As in Keras (keras/src/layers/activations/softmax.py), an input with a mask of steps is refused. A cross-entropy behind a softmax over the last
 /// axis is computed from x, not from y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Softmax {
-    /// From the last, if negative; the batch does not count.
-    axis: isize,
+    axes: AxisSet,
 }
 
 /// Keras's `Softmax` layer takes a mask of features, as which it takes one of steps, too.
@@ -35,14 +32,19 @@ const NO_AXIS: &str = "another axis";
 impl Softmax {
     /// Creates a softmax over the last axis, as Keras does by default.
     pub fn new() -> Self {
-        Self { axis: -1 }
+        Self { axes: AxisSet::LAST }
     }
 
     /// Creates a softmax over the axis `axis`: 0 is the first after the batch, Keras's 1; -1 is the
     /// last, -2 the one before it. An axis that an input does not have is refused when a model adds
     /// the layer.
     pub fn axis(axis: isize) -> Self {
-        Self { axis }
+        Self::axes([axis])
+    }
+
+    /// Creates a softmax over several axes together, counted as in [`Self::axis`].
+    pub fn axes(axes: impl IntoIterator<Item = isize>) -> Self {
+        Self { axes: AxisSet::of(axes.into_iter().map(|axis| AxisArgument::of(axis).0)) }
     }
 
     /// Checks that an input of the layer `class` has the axis.
@@ -50,7 +52,7 @@ impl Softmax {
     /// # Errors
     /// Fails if it has not.
     pub(super) fn check(self, class: &'static str, input: &[usize]) -> Result<(), LayerError> {
-        match place(self.axis, input.len()) {
+        match self.axes.places(input.len()) {
             Some(_) => Ok(()),
             None => Err(LayerError::new(class, NO_AXIS, input)),
         }
@@ -66,26 +68,24 @@ impl Softmax {
         cx: &mut ForwardContext<'_>,
         x: TensorId,
     ) -> Result<TensorId, GraphError> {
-        let rank = cx.graph.shape(x).rank();
-        let misfit = || cx.misfit("Softmax", x, NO_AXIS);
-        let place = place(self.axis, rank.saturating_sub(1)).ok_or_else(misfit)?;
-        if place + 2 == rank {
-            return cx.graph.apply(ops::Softmax, &[x]);
-        }
-        // Of two axes and more the first stands in front of the batch.
-        let axis = if place == 0 { 0 } else { place + 1 };
-        let order: Vec<usize> = (0..rank).filter(|&other| other != axis).chain([axis]).collect();
-        let back: Vec<usize> = (0..rank)
-            .map(|axis| order.iter().take_while(|&&other| other != axis).count())
-            .collect();
-        let last = permuted(cx, x, &order)?;
-        let shares = cx.graph.apply(ops::Softmax, &[last])?;
-        permuted(cx, shares, &back)
+        let x = Gathered::new(cx, "Softmax", x, self.axes)?;
+        let shares = cx.graph.apply(ops::Softmax, &[x.tensor])?;
+        x.back(cx, shares)
     }
 
-    /// Adds the softmax to an ONNX graph.
+    /// Adds the softmax of x, of the extents of the layer's output, to an ONNX graph.
     pub(super) fn apply_onnx(self, cx: &mut OnnxContext<'_>, x: &ValueName) -> ValueName {
-        cx.node("Softmax", &[x], &[("axis", Int(AxisArgument::of(self.axis).0 as i64))])
+        if let Some(axis) = self.axes.single() {
+            return cx.node("Softmax", &[x], &[("axis", Int(axis as i64))]);
+        }
+        let dims = cx.output().to_vec();
+        let places = self.axes.places(dims.len()).unwrap_or_default();
+        let (moved, extents) = cx.axes_last(x, &dims, &places);
+        let (rows, columns) = extents.split_at(dims.len() - places.len());
+        let flat = cx.reshape(&moved, &[rows, &[columns.iter().product()]].concat());
+        let shares = cx.node("Softmax", &[&flat], &[("axis", Int(-1))]);
+        let shares = cx.reshape(&shares, &extents);
+        cx.axes_back(&shares, dims.len(), &places)
     }
 }
 
@@ -123,7 +123,7 @@ impl Layer for Softmax {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        AxisArgument::visit(a, &mut self.axis)
+        a.optional("axis", &mut self.axes)
     }
 }
 
@@ -136,13 +136,13 @@ impl Argument for Softmax {
     fn read(value: &serde_json::Value, dialect: Dialect) -> Option<Self> {
         let (_, config) = class_and_config(value)?;
         let Some(axis) = config.get("axis") else { return Some(Self::new()) };
-        Some(Self { axis: AxisArgument(isize::read(axis, dialect)?).place()? })
+        AxisSet::read(axis, dialect).map(|axes| Self { axes })
     }
 
-    fn write(&self, _: Reader) -> Option<serde_json::Value> {
-        Some(match AxisArgument::of(self.axis).0 {
-            -1 => json!("softmax"),
-            axis => object("keras.layers", "Softmax", json!({"axis": axis})),
+    fn write(&self, reader: Reader) -> Option<serde_json::Value> {
+        Some(match self.axes {
+            AxisSet::LAST => json!("softmax"),
+            axes => object("keras.layers", "Softmax", json!({"axis": axes.write(reader)})),
         })
     }
 }

@@ -1,6 +1,7 @@
 use crate::ConfigError;
-use crate::layer::{Argument, Arguments, Dialect, Reader};
+use crate::layer::{Argument, Arguments, Dialect, ForwardContext, Reader};
 use crate::onnx::OnnxWindows;
+use rnn_graph::{GraphError, Op, TensorId};
 use rnn_ops::{Padding, Windows};
 use serde_json::Value;
 
@@ -107,6 +108,39 @@ impl<const N: usize> Spatial<N> {
     pub fn results(&self, extents: &[usize]) -> Option<Vec<usize>> {
         let windows = self.over(extents, true).filter(|_| extents.len() == N)?;
         Some(Self::places(true).map(|place| windows.axes[place].windows).to_vec())
+    }
+
+    /// Returns the N extents of a tensor `[A1, B, A2, .., C]` in a graph.
+    pub fn extents(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
+        let axes = cx.graph.shape(x).dims();
+        [&axes[..1], &axes[2..=N]].concat()
+    }
+
+    /// Returns D, H and W of a tensor with these N extents, of which the first leads; 1 where there
+    /// is no such axis.
+    ///
+    /// # Panics
+    /// Panics if there are fewer than N extents.
+    pub fn placed(extents: &[usize]) -> [usize; 3] {
+        let [depth, _, height, width, _] = Self::pixels([extents[0], 1], extents, 1, true);
+        [depth, height, width]
+    }
+
+    /// Applies an op on five axes to `x`, `[A1, B, A2, .., C]`, and to `others`. Returns its result
+    /// as `[A1', B, A2', .., C']`, where A' are the N extents `results`.
+    pub fn apply(
+        cx: &mut ForwardContext<'_>,
+        op: impl Op,
+        (x, others): (TensorId, &[TensorId]),
+        results: &[usize],
+    ) -> Result<TensorId, GraphError> {
+        let slices = [0, 1].map(|axis| cx.graph.shape(x).dims()[axis]);
+        let (extents, channels) = (Self::extents(cx, x), cx.graph.shape(x).last());
+        let pixels = cx.graph.reshape(x, Self::pixels(slices, &extents, channels, true))?;
+        let result = cx.graph.apply(op, &[&[pixels], others].concat())?;
+        let channels = cx.graph.shape(result).last();
+        let shape = [&results[..1], &[slices[1]], &results[1..], &[channels]].concat();
+        cx.graph.reshape(result, shape)
     }
 
     /// Returns the shape of a tensor as an op on five axes takes it: `[slices[0], slices[1], H, W,

@@ -203,7 +203,7 @@ impl Layer for StackedRnn {
         a.fixed("stateful", false)?;
         a.optional("zero_output_for_mask", &mut self.zero_output_for_mask)?;
         a.ignored(&["unroll"]);
-        a.optional("activity_regularizer", &mut self.activity_regularizer)
+        a.in_training("activity_regularizer", &mut self.activity_regularizer)
     }
 }
 

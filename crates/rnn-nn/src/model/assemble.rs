@@ -6,69 +6,30 @@ use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::{ConfigError, InputSpec};
 
 impl Architecture {
-    /// Returns the model with initial weights, which `seed` decides.
+    /// Returns the model with initial weights, which `seed` decides. They are drawn where they are
+    /// asked for, so that a model whose weights are set costs none of it.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open, and
-    /// with [`ConfigError::Layer`] if a layer does not fit its inputs.
+    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open or
+    /// something was left out ([`Architecture::unread`]), and with [`ConfigError::Layer`] if a layer
+    /// does not fit its inputs.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
-        self.assemble(Model::new(seed))
-    }
-
-    /// Returns the model with weights of zero, for those that are set afterwards: to draw the orthogonal
-    /// ones of a large recurrent layer takes minutes.
-    ///
-    /// # Errors
-    /// Fails as [`Architecture::model`].
-    pub fn blank_model(&self) -> Result<Model, ConfigError> {
-        let mut model = self.assemble(Model::with_seed(None))?;
-        model.parameters.values = vec![0.0; model.parameters.len];
-        Ok(model)
-    }
-
-    /// Returns the number of parameters of the model, trained and other. None of them is allocated.
-    ///
-    /// # Errors
-    /// Fails as [`Architecture::model`].
-    pub fn count_params(&self) -> Result<usize, ConfigError> {
-        Ok(self.assemble(Model::with_seed(None))?.count_params())
-    }
-
-    /// Returns the table of [`Model::summary`], with None for open extents and for all extents that
-    /// depend on them. No weights are allocated.
-    ///
-    /// # Errors
-    /// Fails as [`Architecture::with_some_extents`].
-    pub fn summary(&self) -> Result<String, ConfigError> {
-        let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
-        let (model, other) = self.in_two_sizes()?.1;
-        Ok(model.summary_of(&Open { batch, other: Some(&other) }))
-    }
-
-    /// Replaces every open extent but that of the batch by one number that all layers accept. It
-    /// tries 5040, 840, 240, 60, 24 and 12 in this order. Where extents are open, weights do not
-    /// depend on them.
-    ///
-    /// # Errors
-    /// Fails with the error for the first number if a layer fits its inputs with none of the
-    /// numbers.
-    pub fn with_some_extents(self) -> Result<Self, ConfigError> {
-        let (extent, _) = self.in_two_sizes()?;
-        Ok(self.with_open_extents(extent))
-    }
-
-    /// An extent for the open axes, and the model, without weights, with it and with its double.
-    fn in_two_sizes(&self) -> Result<(usize, (Model, Model)), ConfigError> {
-        let sized = |n| self.clone().with_open_extents(n).assemble(Model::with_seed(None));
-        let both = |n| Ok((n, (sized(n)?, sized(2 * n)?)));
-        let mut found = both(SOME_EXTENTS[0]);
-        for extent in &SOME_EXTENTS[1..] {
-            found = found.or_else(|first| both(*extent).map_err(|_| first));
+        if let Some(argument) = self.unread().next() {
+            return Err(ConfigError::structure(argument));
         }
-        found
+        self.assemble(seed)
     }
 
-    fn assemble(&self, mut model: Model) -> Result<Model, ConfigError> {
+    /// Returns the model for weights that are set afterwards.
+    ///
+    /// # Errors
+    /// Fails as [`Architecture::model`], but not if something was left out that only a training needs.
+    pub fn blank_model(&self) -> Result<Model, ConfigError> {
+        self.assemble(0)
+    }
+
+    fn assemble(&self, seed: u64) -> Result<Model, ConfigError> {
+        let mut model = Model::new(seed);
         for input in &self.inputs {
             model.named_input(&input.name, input_spec(input)?);
         }
@@ -94,6 +55,48 @@ impl Architecture {
         let missing = |_| ConfigError::structure("an output of the model is made by no layer");
         model.with_outputs(self.outputs.clone()).map_err(missing)
     }
+
+    /// Returns the number of parameters of the model, trained and other.
+    ///
+    /// # Errors
+    /// Fails as [`Architecture::model`].
+    pub fn count_params(&self) -> Result<usize, ConfigError> {
+        Ok(self.assemble(0)?.count_params())
+    }
+
+    /// Returns the table of [`Model::summary`], with None for open extents and for all extents that
+    /// depend on them.
+    ///
+    /// # Errors
+    /// Fails as [`Architecture::with_some_extents`].
+    pub fn summary(&self) -> Result<String, ConfigError> {
+        let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
+        let (model, other) = self.in_two_sizes()?.1;
+        Ok(model.summary_of(&Open { batch, other: Some(&other) }))
+    }
+
+    /// Replaces every open extent but that of the batch by one number that all layers accept. It
+    /// tries 5040, 840, 240, 60, 24 and 12 in this order. Where extents are open, weights do not
+    /// depend on them.
+    ///
+    /// # Errors
+    /// Fails with the error for the first number if a layer fits its inputs with none of the
+    /// numbers.
+    pub fn with_some_extents(self) -> Result<Self, ConfigError> {
+        let (extent, _) = self.in_two_sizes()?;
+        Ok(self.with_open_extents(extent))
+    }
+
+    /// An extent for the open axes, and the model with it and with its double.
+    fn in_two_sizes(&self) -> Result<(usize, (Model, Model)), ConfigError> {
+        let sized = |n| self.clone().with_open_extents(n).assemble(0);
+        let both = |n| Ok((n, (sized(n)?, sized(2 * n)?)));
+        let mut found = both(SOME_EXTENTS[0]);
+        for extent in &SOME_EXTENTS[1..] {
+            found = found.or_else(|first| both(*extent).map_err(|_| first));
+        }
+        found
+    }
 }
 
 /// Values for open extents: large, so that windows fit, and with many divisors, so that shapes can
@@ -109,15 +112,14 @@ fn input_spec(input: &Input) -> Result<InputSpec, ConfigError> {
         ))
     };
     let extents: Option<Vec<usize>> = input.batch_shape.iter().skip(1).copied().collect();
-    match (input.tokens, extents.ok_or_else(open)?) {
-        (false, extents) => Ok(InputSpec::Floats(extents)),
-        (true, extents) => match extents[..] {
-            [steps] => Ok(InputSpec::Tokens(steps)),
-            _ => Err(ConfigError::structure(format!(
-                "input {}, which goes into an Embedding, is of shape {}; supported: [None, T]",
-                input.name,
-                input.shown()
-            ))),
-        },
+    let extents = extents.ok_or_else(open)?;
+    match input.tokens {
+        true => Ok(InputSpec::Tokens(extents)),
+        false if extents.is_empty() => Err(ConfigError::structure(format!(
+            "input {} is of shape {}, which only an Embedding takes",
+            input.name,
+            input.shown()
+        ))),
+        false => Ok(InputSpec::Floats(extents)),
     }
 }

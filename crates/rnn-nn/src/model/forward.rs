@@ -11,7 +11,7 @@ use rnn_ops::TransposeLeading;
 pub(crate) struct ForwardPass {
     /// The outputs, batch-major.
     pub outputs: Vec<TensorId>,
-    /// The mask that arrives at each output, u32 `[T, B]`.
+    /// The mask that arrives at each output, u32 `[T, B]`, where T counts all axes that are masked.
     pub masks: Vec<Option<TensorId>>,
     /// The weights, in the order of [`Model::weight_ranges`].
     pub weights: Vec<TensorId>,
@@ -35,6 +35,19 @@ impl Values {
             TensorRef::Output { call, index } => self.calls.get(call)?.get(index).copied(),
         }
     }
+}
+
+/// The mask of an output as `[T, B]`. One of tokens within steps, `[T, B, N]`, masks N losses of each,
+/// which follow each other.
+fn of_steps(graph: &mut Graph, mask: TensorId) -> Result<TensorId, GraphError> {
+    let [steps, batch, within @ ..] = graph.shape(mask).dims() else { return Ok(mask) };
+    if within.is_empty() {
+        return Ok(mask);
+    }
+    let rows = [*batch, steps * within.iter().product::<usize>()];
+    let by_example = graph.apply(TransposeLeading, &[mask])?;
+    let rows = graph.reshape(by_example, rows)?;
+    graph.apply(TransposeLeading, &[rows])
 }
 
 impl Model {
@@ -94,21 +107,34 @@ impl Model {
             };
             values.inputs.push(tensor.into());
         }
-        for Call { layer: index, inputs } in calls {
+        let missing = self.architecture.missing_masks();
+        for (call, Call { layer: index, inputs }) in calls.iter().enumerate() {
             let LayerNode { name, layer, trainable, .. } = &layers[*index];
             let own = ranges().filter(|(range, _)| range.layer == *index);
             let own: Vec<TensorId> = own.map(|(_, &weight)| weight).collect();
             cx.name.clone_from(name);
             cx.frozen = !trainable;
             // A call comes after those that made its inputs.
-            let operands: Vec<Value> = inputs.iter().filter_map(|&of| values.get(of)).collect();
-            values.calls.push(layer.forward_all(&mut cx, &operands, &own)?);
+            let mut operands: Vec<Value> = inputs.iter().filter_map(|&of| values.get(of)).collect();
+            let first = operands.first().and_then(|first| first.mask);
+            for (operand, &of) in operands.iter_mut().zip(inputs) {
+                operand.mask = operand.mask.filter(|_| !missing.at(call, of));
+            }
+            let mut made = layer.forward_all(&mut cx, &operands, &own)?;
+            // What is missing there is known to layers that were given a mask.
+            if let (Some(output), Some(&of)) = (made.first_mut(), inputs.first())
+                && missing.at(call, of)
+            {
+                output.mask = first;
+            }
+            values.calls.push(made);
         }
         let ForwardContext { graph, mut penalties, .. } = cx;
         let (mut outputs, mut masks) = (Vec::new(), Vec::new());
         for &end in ends {
             let Some(value) = values.get(end) else { continue };
-            masks.push(value.mask);
+            let mask = value.mask.filter(|_| !missing.at_output(end));
+            masks.push(mask.map(|mask| of_steps(graph, mask)).transpose()?);
             // Tokens, [T] without the batch, lead as sequences do.
             let leads = match end {
                 TensorRef::Input(input) => self.inputs.get(input).is_some_and(InputSpec::leads),

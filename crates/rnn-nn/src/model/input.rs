@@ -6,8 +6,8 @@ use rnn_graph::TensorType;
 /// The type of an input of a model, without the batch axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSpec {
-    /// Token ids, u32 `[T]`; the number is T, the number of tokens of an example.
-    Tokens(usize),
+    /// Token ids, u32, of these extents: `[T]` tokens of a text, or `[T, N]` characters of its words.
+    Tokens(Vec<usize>),
     /// Floats of these extents: features `[F]`, a sequence `[T, F]`, an image `[H, W, C]` or a
     /// video `[T, H, W, C]`.
     Floats(Vec<usize>),
@@ -20,11 +20,16 @@ impl InputSpec {
         Self::Floats(shape.into())
     }
 
+    /// Returns the specification of an input of token ids of the extents `shape`, without the batch
+    /// axis.
+    pub fn tokens(shape: impl Into<Vec<usize>>) -> Self {
+        Self::Tokens(shape.into())
+    }
+
     /// Returns the extents of an example, without the batch axis.
     pub fn shape(&self) -> &[usize] {
         match self {
-            Self::Tokens(steps) => std::slice::from_ref(steps),
-            Self::Floats(shape) => shape,
+            Self::Tokens(shape) | Self::Floats(shape) => shape,
         }
     }
 
@@ -39,7 +44,7 @@ impl InputSpec {
 
     /// Returns true if the first axis stands before the batch in a graph.
     pub(crate) fn leads(&self) -> bool {
-        matches!(self, Self::Tokens(_)) || self.shape().len() > 1
+        self.shape().len() > usize::from(matches!(self, Self::Floats(_)))
     }
 }
 
@@ -55,7 +60,7 @@ impl Model {
             TensorRef::Output { .. } => false,
         };
         if layer.vocabulary().is_some() && !inputs.iter().all(tokens) {
-            let (expected, found) = ("an input of tokens [T]", self.shapes_of(inputs)?);
+            let (expected, found) = ("an input of tokens", self.shapes_of(inputs)?);
             return Err(LayerError::of(layer.class(), expected, &found).into());
         }
         Ok(())

@@ -35,25 +35,16 @@ pub struct Model {
     /// The shapes of each call's outputs, without the batch axis.
     shapes: Vec<Vec<Vec<usize>>>,
     parameters: Parameters,
-    /// Decides the first weights; without it they are counted, not drawn.
-    seed: Option<u64>,
 }
 
 impl Model {
     /// Creates a model without inputs, layers and outputs. `seed` decides the initial weights.
     pub fn new(seed: u64) -> Self {
-        Self::with_seed(Some(seed))
-    }
-
-    /// A model without inputs and layers. Without a seed it has no weights and is of use for their
-    /// number alone.
-    pub(crate) fn with_seed(seed: Option<u64>) -> Self {
         Self {
             architecture: Architecture::default(),
             inputs: vec![],
             shapes: vec![],
-            parameters: Parameters::default(),
-            seed,
+            parameters: Parameters::new(seed),
         }
     }
 
@@ -83,6 +74,12 @@ impl Model {
         });
         self.inputs.push(spec);
         TensorRef::Input(self.inputs.len() - 1)
+    }
+
+    /// The numbers that the layer of this name never changes.
+    pub(crate) fn constants_of(&self, name: &str) -> Vec<f32> {
+        let layer = self.architecture.layers.iter().find(|layer| layer.name == name);
+        layer.map(|layer| layer.layer.constants()).unwrap_or_default()
     }
 
     /// Returns true if a layer or an input has this name.
@@ -117,8 +114,7 @@ impl Model {
         Ok(self.call(layer, inputs)?[0])
     }
 
-    /// Calls a new layer on the tensors `inputs`, in this order, draws its weights and returns all
-    /// its outputs. The layer is named after its class, `lstm`, or `lstm_1` and so on if that name
+    /// Calls a new layer on the tensors `inputs`, in this order, and returns all its outputs. The layer is named after its class, `lstm`, or `lstm_1` and so on if that name
     /// is taken.
     ///
     /// # Errors
@@ -148,7 +144,7 @@ impl Model {
             elements("an input", shape)?;
         }
         self.check_tokens(&*layer, inputs)?;
-        let weights = layer.weights(self.first_shape(inputs)?)?;
+        let weights = layer.weights_of(&self.shapes_of(inputs)?)?;
         layer.output_shapes(&self.shapes_of(inputs)?)?;
         let mut all = self.parameters.len;
         for weight in &weights {
@@ -158,10 +154,10 @@ impl Model {
         let index = self.architecture.layers.len();
         for weight in weights {
             let weight = if trainable { weight } else { weight.not_trained() };
-            self.parameters.push((index, name), weight, self.seed);
+            self.parameters.push((index, name), weight);
         }
         let (name, path) = (name.to_owned(), vec![name.to_owned()]);
-        let node = LayerNode { name, path, layer, trainable, operation: false };
+        let node = LayerNode { name, path, layer, trainable, unread: vec![] };
         self.architecture.layers.push(node);
         self.record(index, inputs)
     }
@@ -187,7 +183,7 @@ impl Model {
             self.architecture.calls.get(call).ok_or_else(unknown)?;
         let node = &self.architecture.layers[*layer];
         let weights = |inputs: &[TensorRef]| -> Result<Vec<Vec<usize>>, ModelError> {
-            let weights = node.layer.weights(self.first_shape(inputs)?)?;
+            let weights = node.layer.weights_of(&self.shapes_of(inputs)?)?;
             Ok(weights.into_iter().map(|weight| weight.shape).collect())
         };
         if weights(first)? != weights(inputs)? {
@@ -323,13 +319,13 @@ impl Model {
     }
 
     /// Returns all weights as one array, at the places of [`Model::weight_ranges`], with gaps
-    /// between them that align each weight.
+    /// between them that align each weight. Initial weights are drawn at the first call.
     pub fn parameters(&self) -> &[f32] {
-        &self.parameters.values
+        self.parameters.values()
     }
 
     pub(crate) fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.values.copy_from_slice(values);
+        self.parameters.set_values(values);
     }
 
     /// Returns every weight with its name, such as `lstm/kernel`, in the order of
@@ -345,8 +341,7 @@ impl Model {
     ///
     /// # Errors
     /// Fails with [`ModelError::Weight`] if the tensor of a weight is missing or has another shape,
-    /// and with [`ModelError::Tensor`] if it is not of floats. The weights before it in
-    /// [`Model::weight_ranges`] are replaced all the same.
+    /// and with [`ModelError::Tensor`] if it is not of floats. No weight is replaced then.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         self.parameters.set_weights(weights)
     }

@@ -99,7 +99,7 @@ impl Export<'_> {
             inputs: inputs.iter().map(|input| input.tensor.clone()).collect(),
             outputs: outputs.iter().map(|dims| dims.to_vec()).collect(),
         };
-        if layer.vocabulary().is_none() && inputs.iter().any(|input| input.tokens) {
+        if !layer.takes_tokens() && inputs.iter().any(|input| input.tokens) {
             return Err(cx.refuse("it is called on tokens, which only an Embedding takes"));
         }
         if layer.uses_mask() && inputs.iter().any(|input| input.masked) {

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_tutorials_models_have_its_parameters() -> Result<(), crate::ModelError> {
-        let start = || Model::sequential(InputSpec::Tokens(500), 1).add(Embedding::new(5000, 32));
+        let start = || Model::sequential(InputSpec::tokens([500]), 1).add(Embedding::new(5000, 32));
         let lstm = start()?.add(Lstm::new(128))?.add(Dense::new(1, Activation::Sigmoid))?;
         assert_eq!(lstm.count_params(), 242_561);
         assert!(lstm.summary().contains("│ lstm (LSTM)           │ (None, 128)     │  82,432 │"));

@@ -1,6 +1,7 @@
 //! The ONNX graph that a layer adds its operators to.
 
 use crate::error::ExportError;
+use crate::layers::inverse;
 use rnn_core::{HostTensor, Shape};
 use rnn_formats::onnx::Attribute::Ints;
 use rnn_formats::onnx::{Attribute, Graph, ValueName};
@@ -136,6 +137,34 @@ impl OnnxContext<'_> {
         self.node("Transpose", &[x], &[("perm", Ints(order.to_vec()))])
     }
 
+    /// Adds x, of the extents `dims`, with the axes of an example at `places` behind the others, and
+    /// returns it with its extents.
+    pub(crate) fn axes_last(
+        &mut self,
+        x: &ValueName,
+        dims: &[usize],
+        places: &[usize],
+    ) -> (ValueName, Vec<usize>) {
+        let order = last(dims.len(), places);
+        let extents = order.iter().map(|&place| dims[place]).collect();
+        (self.ordered(x, &order), extents)
+    }
+
+    /// Adds what undoes [`Self::axes_last`] for x, of `rank` axes without the batch.
+    pub(crate) fn axes_back(&mut self, x: &ValueName, rank: usize, places: &[usize]) -> ValueName {
+        let order = inverse(&last(rank, places));
+        self.ordered(x, &order)
+    }
+
+    /// Adds x with the axes of an example in another order, of which the batch is none.
+    fn ordered(&mut self, x: &ValueName, order: &[usize]) -> ValueName {
+        if order.is_sorted() {
+            return x.clone();
+        }
+        let axes = order.iter().map(|&place| place as i64 + 1);
+        self.transpose(x, &[0].into_iter().chain(axes).collect::<Vec<i64>>())
+    }
+
     /// Adds the reversal of the order of the steps of a sequence `[B, T, ..]`, and returns the
     /// result.
     pub fn reverse(&mut self, sequence: &ValueName) -> ValueName {
@@ -210,4 +239,10 @@ impl OnnxContext<'_> {
         let rows: Vec<u32> = parts.iter().flat_map(|part| part * size..(part + 1) * size).collect();
         tensor.rows(&rows).ok_or_else(misfit)
     }
+}
+
+/// The axes of an example of `rank` axes with those at `places` last.
+fn last(rank: usize, places: &[usize]) -> Vec<usize> {
+    let others = (0..rank).filter(|place| !places.contains(place));
+    others.chain(places.iter().copied()).collect()
 }

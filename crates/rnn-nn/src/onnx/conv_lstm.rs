@@ -93,7 +93,8 @@ fn project(
     let x = cx.reshape(&input.value, frame);
     let x = cx.channels_first(&x, windows.size.len());
     let extents = frame.split_last().map_or(&[][..], |(_, extents)| extents);
-    let z = cx.conv(x, windows, extents, use_bias)?;
+    let kernel = cx.conv_kernel("kernel", windows.size.len())?;
+    let z = cx.conv(x, (kernel, 1), windows, extents, use_bias)?;
     let z = cx.reshape(&z, &[&[*steps], gates].concat());
     Ok(cx.graph.node_with_outputs("Split", &[&z], *steps, &[("axis", Int(1))]))
 }

@@ -3,7 +3,7 @@
 use super::OnnxContext;
 use crate::error::ExportError;
 use rnn_core::HostTensor;
-use rnn_formats::onnx::Attribute::{self, Ints};
+use rnn_formats::onnx::Attribute::{self, Int, Ints};
 use rnn_formats::onnx::ValueName;
 use rnn_ops::Padding;
 
@@ -77,20 +77,23 @@ impl OnnxContext<'_> {
         self.transposed(name, &order)
     }
 
-    /// Adds a convolution of x, channels first, with the weights `kernel` and `bias`.
+    /// Adds a convolution of x, channels first, with a kernel as ONNX has it in a number of groups,
+    /// and the weight `bias`.
     pub(crate) fn conv(
         &mut self,
         x: ValueName,
+        (kernel, groups): (HostTensor, usize),
         windows: &OnnxWindows,
         extents: &[usize],
         use_bias: bool,
     ) -> Result<ValueName, ExportError> {
-        let kernel = self.conv_kernel("kernel", windows.size.len())?;
         let mut operands = vec![x, self.graph.tensor("kernel", &kernel)];
         if use_bias {
             operands.push(self.constant_weight("bias")?);
         }
         let operands: Vec<&ValueName> = operands.iter().collect();
-        Ok(self.node("Conv", &operands, &windows.conv_attributes(extents)))
+        let mut attributes = windows.conv_attributes(extents);
+        attributes.push(("group", Int(groups as i64)));
+        Ok(self.node("Conv", &operands, &attributes))
     }
 }

@@ -1,8 +1,7 @@
 //! Labels and weights of a batch in the shapes that the losses take.
 
 use super::step::one_each;
-use crate::batch::{examples, loss_axes, spread};
-use crate::loss::rows;
+use crate::batch::{examples, spread};
 use crate::{Batch, Loss, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::TensorType;
@@ -16,18 +15,25 @@ impl Trainer {
     ) -> Result<Vec<Cow<'a, HostTensor>>, TrainError> {
         let wanted = self.step_builder().labels(examples(&batch.inputs));
         one_each("outputs", wanted.len(), "arrays of labels", batch.labels.len())?;
-        let reshape = |(labels, wanted): (&'a HostTensor, TensorType)| {
-            if *labels.shape() == wanted.shape {
-                return Ok(Cow::Borrowed(labels));
-            }
-            if labels.shape().len() != wanted.len() {
-                let found = labels.shape().clone();
-                return Err(TrainError::Labels { expected: wanted.shape, found });
-            }
-            Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
-        };
+        let losses = self.step_builder().losses;
+        let reshape =
+            |((labels, wanted), (loss, _)): ((&'a HostTensor, TensorType), &(Loss, f32))| {
+                if *labels.shape() == wanted.shape {
+                    return Ok(Cow::Borrowed(labels));
+                }
+                if *loss == Loss::Ctc
+                    && let Some(padded) = padded(labels, &wanted)?
+                {
+                    return Ok(Cow::Owned(padded));
+                }
+                if labels.shape().len() != wanted.len() {
+                    let found = labels.shape().clone();
+                    return Err(TrainError::Labels { expected: wanted.shape, found });
+                }
+                Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
+            };
         self.check_classes(batch)?;
-        batch.labels.iter().zip(wanted).map(reshape).collect()
+        batch.labels.iter().zip(wanted).zip(losses).map(reshape).collect()
     }
 
     fn check_classes(&self, batch: &Batch) -> Result<(), TrainError> {
@@ -36,7 +42,7 @@ impl Trainer {
             batch.labels.iter().zip(outputs).zip(self.step_builder().losses)
         {
             let classes = output.last().copied().unwrap_or(1);
-            if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })
+            if loss.takes_classes()
                 && let Ok(all) = labels.as_u32()
                 && let Some(place) = all.iter().position(|&class| class as usize >= classes)
             {
@@ -64,7 +70,8 @@ impl Trainer {
         let mut all = Vec::new();
         for (index, output) in outputs.iter().enumerate() {
             let Some(weights) = of(index) else { continue };
-            let axes = loss_axes(output);
+            let Some((loss, _)) = self.step_builder().losses.get(index) else { continue };
+            let axes = loss.axes(output);
             let found = weights.shape().dims();
             let samplewise = matches!(found, [_] | [_, 1]);
             let values = if for_all && !samplewise { None } else { spread(weights, axes) };
@@ -74,8 +81,24 @@ impl Trainer {
                 expected: axes.into(),
                 found: weights.shape().clone(),
             })?;
-            all.push(HostTensor::from_f32([rows(output)[0]], values)?);
+            all.push(HostTensor::from_f32([loss.rows(output)[0]], values)?);
         }
         Ok(all)
     }
+}
+
+/// Labels `[B, L]` padded by zeros to the steps of `wanted`; `None` if they have more, or other axes.
+fn padded(labels: &HostTensor, wanted: &TensorType) -> Result<Option<HostTensor>, TrainError> {
+    let ([batch, length], &[rows, steps]) = (labels.shape().dims(), wanted.dims()) else {
+        return Ok(None);
+    };
+    if *batch != rows || *length > steps || *length == 0 {
+        return Ok(None);
+    }
+    let mut values = vec![0; rows * steps];
+    for (row, labels) in values.chunks_exact_mut(steps).zip(labels.as_u32()?.chunks_exact(*length))
+    {
+        row[..*length].copy_from_slice(labels);
+    }
+    Ok(Some(HostTensor::from_u32(wanted.shape.clone(), values)?))
 }

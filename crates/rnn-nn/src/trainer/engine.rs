@@ -51,6 +51,7 @@ impl InitialValues<'_> {
         let values = match name {
             Resident::Parameters => self.model.parameters().to_vec(),
             Resident::LossScale => FIRST_LOSS_SCALE.to_vec(),
+            Resident::Constants(layer) => self.model.constants_of(layer),
             Resident::OptimizerSlot(_) if slot != 0.0 => vec![slot; ty.len()],
             _ => return Ok(None),
         };

@@ -2,7 +2,6 @@
 
 use super::attribution::push_attribution;
 use super::step_inputs::{StepGraph, StepInput};
-use crate::loss::rows;
 use crate::model::ForwardPass;
 use crate::resident::Resident;
 use crate::{Loss, LossOutputs, Model, Optimizer, Precision, TrainError, WeightRange};
@@ -128,7 +127,9 @@ impl StepBuilder<'_> {
         let labels: Vec<TensorId> =
             types.map(|(i, ty)| step.input(StepInput::Labels(i), ty)).collect();
         let shapes = self.model.output_shapes(batch);
-        let rows = shapes.iter().map(|shape| rows(shape)[0]).enumerate().filter(|_| weighted);
+        let judged = shapes.iter().zip(self.losses);
+        let rows = judged.map(|(shape, (loss, _))| loss.rows(shape)[0]).enumerate();
+        let rows = rows.filter(|_| weighted);
         let weights: Vec<TensorId> = rows
             .map(|(i, rows)| step.input(StepInput::Weights(i), TensorType::f32([rows])))
             .collect();
@@ -151,9 +152,8 @@ impl StepBuilder<'_> {
                 weights = Some(step.graph.apply(op, &operands)?);
             }
             let g = &mut step.graph;
-            let compared = loss.forward(g, output, labels, weights)?;
             let LossOutputs { predictions, labels, loss } =
-                compared.ok_or(TrainError::Output { loss })?;
+                loss.forward(g, output, labels, weights)?;
             terms.push(match factor {
                 1.0 => loss,
                 factor => g.apply(Scale(factor), &[loss])?,
@@ -194,10 +194,11 @@ impl StepBuilder<'_> {
         let shapes = self.model.output_shapes(1);
         let shape = shapes.get(output).map_or(&[][..], Vec::as_slice);
         let steps = g.shape(mask).dims()[0];
-        if rows(shape)[0] == steps {
+        let axes = self.losses.get(output).map_or(&[][..], |(loss, _)| loss.axes(shape));
+        if axes.iter().product::<usize>() == steps {
             return Ok(());
         }
-        let values = shape[..shape.len().saturating_sub(1)].iter().skip(1).copied().collect();
+        let values = axes.iter().skip(1).copied().collect();
         Err(TrainError::Mask { output: self.model.output_name(output), steps, values })
     }
 

@@ -1,4 +1,6 @@
-use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
+use super::{
+    Conv, ConvInput, ConvKernel, GroupedConv, GroupedConvInput, GroupedConvKernel, Pixels, Windows,
+};
 use crate::{Case, Padding, Sample};
 use rnn_core::DType;
 
@@ -62,7 +64,7 @@ pub fn cases() -> Vec<Case> {
             cases.push(of_kernel.clone().half(&[1]).named(" half"));
             cases.push(of_kernel.clone().half(&[0, 1]).named(" halves"));
         }
-        cases.extend([input, of_kernel]);
+        cases.extend([input.gradient(&[0, 1]), of_kernel]);
     }
     // Sums over 1,300 pixels, in parts.
     let plain = [(1, 1, 1), (3, 1, 1), (3, 1, 1)];
@@ -72,5 +74,38 @@ pub fn cases() -> Vec<Case> {
         let inputs = vec![sample(&source, 4), sample(&source, 9)];
         Case::new("conv_kernel split", ConvKernel { windows }, inputs)
     }));
+    cases.extend(grouped());
+    cases
+}
+
+/// Cases of convolutions in groups: depthwise with one and several filters for each channel, and
+/// groups of several channels; the windows of the last give the sum over windows several parts.
+fn grouped() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let sizes = [(5, 5, 5), (3, 3, 12), (2, 6, 4), (3, 12, 9)];
+    let over = [(1, 1, 1), (3, 1, 1), (2, 2, 1)];
+    let extents = [1, 26, 25];
+    let split = Windows::over(extents, over, Padding::Same, false)
+        .map(|windows| ("split", windows, Pixels { items: 2, extents, leading: false }));
+    for (i, (name, windows, source)) in geometries().into_iter().chain(split).enumerate() {
+        let (groups, channels, filters) = sizes[i % sizes.len()];
+        let name = format!("{name} {channels} to {filters} in {groups}");
+        let bias = i % 2 == 0;
+        let kernel = Sample::Normal(vec![windows.taps(), channels / groups, filters]);
+        let (x, dy) = (sample(&source, channels), sample(&windows.targets(source.items), filters));
+        let mut operands = vec![x.clone(), kernel.clone()];
+        operands.extend(bias.then(|| Sample::Normal(vec![filters])));
+        let sources: Vec<usize> = (0..operands.len()).collect();
+        let conv = GroupedConv { windows, groups, bias };
+        cases.push(Case::new(format!("grouped_conv {name}"), conv, operands).gradient(&sources));
+        let input = GroupedConvInput { windows, source: source.extents, groups };
+        cases.push(Case::new(
+            format!("grouped_conv_input {name}"),
+            input,
+            vec![dy.clone(), kernel],
+        ));
+        let kernel = GroupedConvKernel { windows, groups };
+        cases.push(Case::new(format!("grouped_conv_kernel {name}"), kernel, vec![x, dy]));
+    }
     cases
 }

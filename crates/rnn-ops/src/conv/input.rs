@@ -1,8 +1,11 @@
-use super::{KERNELS, Product, Windows, cost};
+use super::{Conv, ConvKernel, KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, dims, ensure};
 use crate::matmul::kernels::{find, stored};
-use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
+use rnn_graph::{
+    Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId, TensorType,
+    Work,
+};
 
 /// Gradient of the input x of a [`crate::Conv`]: dx(q) is the sum of dy(p) W_j^T over all windows p
 /// and taps j for which tap j of window p sees pixel q.
@@ -10,6 +13,9 @@ use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorT
 /// Inputs: dy `[N, D', H', W', F]`, with one pixel per window, and W `[taps, C, F]`. Output: dx
 /// `[N, D, H, W, C]`, with D, H, W from `source`. With [`Windows::leading`] the axes N and D are
 /// swapped in both.
+///
+/// This is also the transposed convolution of dy with the kernel W. It is linear in both: its
+/// gradients are [`crate::Conv`] and [`crate::ConvKernel`], in which the gradient of dx is x.
 #[derive(Clone, Debug)]
 pub struct ConvInput {
     /// Placement of the windows over the input.
@@ -77,7 +83,20 @@ impl Op for ConvInput {
             .into())
     }
 
-    not_differentiable!();
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let Some(g) = gradients[0] else { return Ok(vec![None; 2]) };
+        let (dy, w, windows) = (operands.inputs[0], operands.inputs[1], self.windows);
+        let output = graph[dy].ty.dtype;
+        Ok(vec![
+            Some(graph.apply(Conv { windows, bias: false, output }, &[g, w])?),
+            Some(graph.apply(ConvKernel { windows }, &[g, dy])?),
+        ])
+    }
 
     defined!();
 

@@ -1,13 +1,16 @@
 //! Convolutions over up to three axes, computed as matrix products over windows (implicit GEMM).
 
 mod cases;
+mod grouped;
 mod input;
 mod kernel;
 mod windows;
 
 pub(crate) use cases::{cases, geometries};
+pub use grouped::{GroupedConv, GroupedConvInput, GroupedConvKernel};
 pub use input::ConvInput;
 pub use kernel::ConvKernel;
+pub(crate) use windows::pixels;
 pub use windows::{Pixels, Windows};
 
 use crate::Definition;
@@ -86,7 +89,7 @@ impl Product {
             Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
         };
         // The entry point for few columns makes fewer iterations than a tile.
-        Ok(self.describe(launch).iterations(tile_iterations(terms, 1)))
+        Ok(self.describe(launch).divisible().iterations(tile_iterations(terms, 1)))
     }
 
     fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {

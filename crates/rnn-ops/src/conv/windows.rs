@@ -163,7 +163,11 @@ impl Windows {
     }
 }
 
-fn pixels(ty: &TensorType, leading: bool) -> Result<(Pixels, usize), OpError> {
+/// Returns the pixels and the number of channels of a tensor, whose axes are those of [`Pixels`].
+///
+/// # Errors
+/// Fails with [`OpError::Shape`] if it does not have five axes or has no elements.
+pub(crate) fn pixels(ty: &TensorType, leading: bool) -> Result<(Pixels, usize), OpError> {
     let [first, second, height, width, channels] = dims(ty)?;
     let (items, depth) = if leading { (second, first) } else { (first, second) };
     ensure(!ty.is_empty(), || format!("{ty} has no pixels"))?;

@@ -3,10 +3,10 @@ use crate::optimizer::rules_of_cases;
 use crate::{
     Activate, ActivateBackward, Activation, Affine, Assign, Binary, Case, Cast,
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
-    Fill, GaussianNoise, InverseRoot, LOSS_SCALE, LogSoftmax, LogSoftmaxBackward, MaskItems,
-    Normalize, NormalizeBackward, OneHot, Pad, Penalty, PenaltyBackward, Rectify, RectifyBackward,
-    ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask, StepParams,
-    TransposeLeading, Unscale, Update,
+    Fill, GaussianNoise, Hidden, InverseRoot, LOSS_SCALE, LogSoftmax, LogSoftmaxBackward,
+    MaskItems, MaskScores, Normalize, NormalizeBackward, OneHot, Pad, Penalty, PenaltyBackward,
+    Rectify, RectifyBackward, ReverseLeading, Sample, Scale, Select, Softmax, SoftmaxBackward,
+    StepMask, StepParams, TransposeLeading, Unary, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -41,6 +41,17 @@ fn elementwise() -> Vec<Case> {
         let op = ActivateBackward(activation);
         cases.push(wide(&format!("activation_backward {name}"), op, vec![shares(), rows()]));
     }
+    for op in [Binary::Max, Binary::Min, Binary::Equal, Binary::Greater, Binary::GreaterEqual] {
+        cases.push(wide(op.name(), op, vec![rows(), rows()]));
+    }
+    for op in [Unary::Abs, Unary::Sign, Unary::Floor, Unary::Round] {
+        cases.push(wide(op.name(), op, vec![rows()]));
+    }
+    for op in [Unary::Log, Unary::Sqrt] {
+        cases.push(wide(op.name(), op, vec![uniform(&[DISTINCT, WIDE], 0.1, 9.0)]));
+    }
+    cases.push(wide("div", Binary::Div, vec![rows(), uniform(&[DISTINCT, WIDE], 0.5, 2.0)]));
+    cases.push(wide("select", Select, vec![rows(), rows(), rows()]));
     for (name, op) in [("add", Binary::Add), ("sub", Binary::Sub), ("mul", Binary::Mul)] {
         cases.push(wide(name, op, vec![rows(), rows()]));
         let repeated = vec![rows(), normal(&[WIDE])];
@@ -106,6 +117,16 @@ fn row_by_row() -> Vec<Case> {
         ),
         wide("one_hot", OneHot { classes: WIDE }, vec![class]),
         wide("mask_items", MaskItems, vec![rows(), mask()]),
+        Case::new(
+            format!("mask_scores {MANY}x13x19"),
+            MaskScores { hidden: Hidden::Replaced(-1e9), causal: true, queries: true, keys: true },
+            vec![
+                normal(&[7, 13, 19]),
+                Sample::Below(vec![13, 7], 2),
+                Sample::Below(vec![19, 7], 2),
+            ],
+        )
+        .rows([MANY, MANY], &[along(0), along(1), along(1)], &[along(0)]),
         wide(
             "step_mask floats",
             StepMask { padding: 0.0 },

@@ -1,9 +1,12 @@
-use super::{BATCH, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
+use super::{BATCH, DISTINCT, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
 use crate::{
-    BatchNormalize, BatchNormalizeBackward, Case, ClipByNorm, ElementLoss, EmbeddingBackward, Loss,
-    LossBackward, MaskedWeights, MetricSums, Penalty, Sample, SortTokens, SumRows,
-    UpdateMetricSums,
+    BatchNormalize, BatchNormalizeBackward, Case, ClipByNorm, Ctc, CtcBackward, ElementLoss,
+    EmbeddingBackward, HingeLabels, LogOdds, Loss, LossBackward, MaskedWeights, MetricSums,
+    Penalty, Reduce, RowLoss, RowLosses, RowLossesBackward, Sample, Slice, SortTokens, Spread,
+    SumRows, UpdateMetricSums,
 };
+use rnn_graph::Op;
+use std::sync::Arc;
 
 /// Sums over rows, with independent columns.
 fn over_rows() -> Vec<Case> {
@@ -27,6 +30,26 @@ fn over_rows() -> Vec<Case> {
         Case::new(format!("batch_normalize_backward {size}"), BatchNormalizeBackward, back)
             .tolerance(1e-5)
             .rows(count, &[columns, columns, one], &[columns]),
+    ]
+}
+
+/// Slices and reductions along an axis between others, with independent outer rows.
+fn along_axes() -> Vec<Case> {
+    let count = [MANY, MANY];
+    let slice = Slice { start: 60, step: -4, count: 15 };
+    let x = || normal(&[DISTINCT, 64, 5]);
+    let rows = [along(0)];
+    let case = |name: String, op: Arc<dyn Op>, x| {
+        let mut case = Case::new(name, slice, vec![x]).rows(count, &rows, &rows);
+        case.op = op;
+        case
+    };
+    let part = normal(&[DISTINCT, 15, 5]);
+    vec![
+        case(format!("slice {MANY}x64x5"), Arc::new(slice), x()),
+        case(format!("spread {MANY}x64x5"), Arc::new(Spread { slice, extent: 64 }), part),
+        case(format!("reduce_sum {MANY}x64x5"), Arc::new(Reduce::Sum), x()),
+        case(format!("reduce_max {MANY}x64x5"), Arc::new(Reduce::Max), x()),
     ]
 }
 
@@ -69,6 +92,29 @@ fn over_all() -> Vec<Case> {
 
 /// Metric sums of many rows, one time step per row. A logit lies in the middle of a bucket of
 /// probabilities, so that rounding moves none to another bucket.
+/// Losses of rows, and of sequences.
+fn row_losses() -> Vec<Case> {
+    let (of, shape) = (RowLoss::CrossEntropy, [MANY, 5]);
+    let both = vec![uniform(&shape, 0.02, 0.98), uniform(&shape, 0.0, 1.0)];
+    let back = [&both[..], &[uniform(&[MANY], 0.5, 2.0)]].concat();
+    let size = format!("{MANY}x5");
+    let (rows, steps, classes) = (660, 100, 20);
+    let label = |at: usize| if at % steps < 30 { 1 + (at * at % 19) as u32 } else { 0 };
+    let labels = Sample::Exactly(vec![rows, steps], (0..rows * steps).map(label).collect());
+    let spoken = vec![uniform(&[rows, steps, classes], -8.0, 0.0), labels];
+    let back_spoken = [&spoken[..], &[uniform(&[rows], 0.5, 2.0)]].concat();
+    let sequences = format!("{rows}x{steps}x{classes}");
+    vec![
+        Case::new(format!("log_odds {size}"), LogOdds, vec![uniform(&shape, 0.0, 1.0)]),
+        Case::new(format!("hinge_labels {size}"), HingeLabels, vec![uniform(&shape, -1.0, 1.0)]),
+        Case::new(format!("row_loss {size}"), RowLosses(of), both),
+        Case::new(format!("row_loss_backward {size}"), RowLossesBackward(of), back).tolerance(1e-5),
+        Case::new(format!("ctc {sequences}"), Ctc, spoken),
+        // e to the power of a difference of sums over all steps, each of some hundreds.
+        Case::new(format!("ctc_backward {sequences}"), CtcBackward, back_spoken).tolerance(5e-4),
+    ]
+}
+
 fn metric_sums() -> Vec<Case> {
     let case = |name: &str, of: MetricSums, [examples, steps, width]: [usize; 3]| {
         let logit = |i: usize| {
@@ -156,5 +202,6 @@ fn tokens() -> Vec<Case> {
 /// Returns the cases of [`Tier::Full`](crate::Tier::Full) of sums: over rows and columns, of
 /// losses, weights and metrics.
 pub fn cases() -> Vec<Case> {
-    [tokens(), over_rows(), over_all(), metric_sums(), masked_weights()].concat()
+    [tokens(), over_rows(), along_axes(), over_all(), row_losses(), metric_sums(), masked_weights()]
+        .concat()
 }

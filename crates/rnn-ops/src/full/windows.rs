@@ -1,6 +1,7 @@
 use super::{BATCH, MANY, SHARED, STEPS, along, normal, uniform};
 use crate::{
-    AveragePool, AveragePoolBackward, Case, Conv, ConvInput, ConvKernel, MaskedMean,
+    AveragePool, AveragePoolBackward, Case, Conv, ConvInput, ConvKernel, GroupedConv,
+    GroupedConvInput, GroupedConvKernel, Interpolate, InterpolateBackward, MaskedMean,
     MaskedMeanBackward, MaxPool, MaxPoolBackward, Padding, Pixels, Sample, SeenMask, Windows,
 };
 use rnn_core::DType;
@@ -50,6 +51,63 @@ fn conv(
         Case::new(format!("conv_kernel {name} {size}"), ConvKernel { windows }, of_kernel)
             .tolerance(2e-5)
             .rows([filters, filters], &[SHARED, along(4)], &[along(2)]),
+    ]
+}
+
+/// A convolution in groups with its gradients, as [`conv`] has them.
+fn grouped(
+    items: usize,
+    extents: [usize; 3],
+    [groups, channels, filters]: [usize; 3],
+) -> Vec<Case> {
+    let shapes = [ONE, (3, 1, 1), (3, 1, 1)];
+    let Some(windows) = Windows::over(extents, shapes, Padding::Same, false) else {
+        return vec![];
+    };
+    let of = |items| Pixels { items, extents, leading: false };
+    let kernel = uniform(&[windows.taps(), channels / groups, filters], -0.3, 0.3);
+    let x = |items: usize| normal(of(items).ty(channels).dims());
+    let dy = |items: usize| normal(windows.targets(items).ty(filters).dims());
+    let size = format!("{items} of {extents:?} {channels} to {filters} in {groups}");
+    let size = size.replace(", ", "x");
+    let op = GroupedConv { windows, groups, bias: true };
+    let forward = vec![x(3), kernel.clone(), normal(&[filters])];
+    let back = GroupedConvInput { windows, source: extents, groups };
+    let of_kernel = GroupedConvKernel { windows, groups };
+    let (item, counts) = (along(0), [items, items]);
+    vec![
+        Case::new(format!("grouped_conv {size}"), op, forward).tolerance(5e-6).rows(
+            counts,
+            &[item, SHARED, SHARED],
+            &[item],
+        ),
+        Case::new(format!("grouped_conv_input {size}"), back, vec![dy(3), kernel])
+            .tolerance(5e-6)
+            .rows(counts, &[item, SHARED], &[item]),
+        // Each sum has one term per pixel: rounding grows with the root of their number.
+        Case::new(format!("grouped_conv_kernel {size}"), of_kernel, vec![x(items), dy(items)])
+            .tolerance(2e-5),
+    ]
+}
+
+/// Images twice and three times as large, with the gradient.
+fn interpolations(items: usize, extents: [usize; 3], channels: usize) -> Vec<Case> {
+    let op = Interpolate { factors: [1, 2, 3], leading: false };
+    let enlarged = [0, 1, 2].map(|axis| extents[axis] * op.factors[axis]);
+    let of = |extents| normal(Pixels { items: 3, extents, leading: false }.ty(channels).dims());
+    let (size, item) = (format!("{items} of {extents:?}").replace(", ", "x"), [along(0)]);
+    let backward = InterpolateBackward(op.clone());
+    vec![
+        Case::new(format!("interpolate {size}"), op, vec![of(extents)]).rows(
+            [items, items],
+            &item,
+            &item,
+        ),
+        Case::new(format!("interpolate_backward {size}"), backward, vec![of(enlarged)]).rows(
+            [items, items],
+            &item,
+            &item,
+        ),
     ]
 }
 
@@ -132,6 +190,10 @@ pub fn cases() -> Vec<Case> {
         // Pixels for more than 65,535 workgroups of 64 rows.
         conv("2d", [1, 160, 160], plane, (165, 165), (2, 3), false),
         conv("3d", [16, 16, 16], [three; 3], (17, 17), (5, 8), false),
+        // Elements for more than 65,535 workgroups of 256 threads.
+        grouped(33, [1, 160, 160], [20, 20, 20]),
+        grouped(45, [1, 40, 40], [8, 32, 16]),
+        interpolations(101, [1, 80, 80], 7),
         pools(STEPS + 1, (2, 1), [BATCH, 260]),
         pools(140_001, (2, 2), [3, 5]),
         pools(MANY, (MANY, 1), [3, 5]),

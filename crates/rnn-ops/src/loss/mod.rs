@@ -1,9 +1,16 @@
 pub mod categorical;
+pub mod ctc;
+mod element;
+pub mod hinge_labels;
+pub mod log_odds;
 pub mod masked_weights;
 pub mod metric_sums;
+pub mod row;
 
-use crate::common::{clip, ensure, larger, pairwise_sum, sum_iterations, threads};
-use crate::{Activation, Case, Definition, Sample};
+pub use element::ElementLoss;
+
+use crate::common::{clip, ensure, pairwise_sum, sum_iterations, threads};
+use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
@@ -16,90 +23,33 @@ pub static SHADER: Shader = Shader::new(
         rnn_shaders::shared::ELEMENTWISE,
         rnn_shaders::shared::BITS,
         rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::shared::LOGARITHM,
         rnn_shaders::shared::ACTIVATIONS,
         rnn_shaders::shared::TREE_SUM,
         rnn_shaders::loss::LOSS,
     ],
 );
 
-/// Loss l(x, y) of one prediction x for its label y (keras/src/losses/losses.py).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ElementLoss {
-    /// Binary cross-entropy of sigmoid(x) from the logit x: max(x, 0) - x y + log(1 + e^-|x|),
-    /// which cannot overflow.
-    BinaryCrossEntropy,
-    /// Squared error: (x - y)^2.
-    SquaredError,
-    /// Absolute error: |x - y|.
-    AbsoluteError,
-    /// Huber loss: (x - y)^2 / 2 if |x - y| <= delta, else delta (|x - y| - delta / 2).
-    Huber {
-        /// The distance |x - y| beyond which the loss is linear.
-        delta: f32,
-    },
-    /// Pinball loss of the quantile q: q (y - x) if y >= x, else (1 - q) (x - y) (Koenker and
-    /// Bassett, "Regression Quantiles", 1978).
-    Pinball {
-        /// The quantile q in 0..=1 that the x of the smallest mean loss is.
-        quantile: f32,
-    },
+/// The least probability of which Keras takes a logarithm (`keras.config.epsilon`).
+pub(crate) const EPSILON: f32 = 1e-7;
+
+/// Returns a probability between [`EPSILON`] and 1 - [`EPSILON`], which Keras rounds to single
+/// precision.
+fn inside<F: Real>(p: F) -> F {
+    clip(p, F::of(EPSILON.into()), F::of((1.0 - EPSILON).into()))
 }
 
-impl ElementLoss {
-    fn code(self) -> u32 {
-        match self {
-            Self::BinaryCrossEntropy => 0,
-            Self::SquaredError => 1,
-            Self::AbsoluteError => 2,
-            Self::Huber { .. } => 3,
-            Self::Pinball { .. } => 4,
-        }
-    }
+/// Returns the slope of [`inside`].
+fn slope_inside<F: Real>(p: F) -> F {
+    if inside(p) == p { F::one() } else { F::zero() }
+}
 
-    /// The number that the loss is given by: delta or q.
-    fn parameter(self) -> f32 {
-        match self {
-            Self::Huber { delta } => delta,
-            Self::Pinball { quantile } => quantile,
-            _ => 1.0,
-        }
-    }
-
-    fn apply<F: Real>(self, x: F, y: F) -> F {
-        let (error, half) = ((x - y).abs(), F::of(0.5));
-        match self {
-            Self::BinaryCrossEntropy => larger(x, F::zero()) - x * y + (-x.abs()).exp().ln_1p(),
-            Self::SquaredError => error * error,
-            Self::AbsoluteError => error,
-            Self::Huber { delta } => {
-                let delta = F::of(delta.into());
-                let far = delta * (error - half * delta);
-                if error <= delta { half * error * error } else { far }
-            }
-            Self::Pinball { quantile } => {
-                let q = F::of(quantile.into());
-                error * if y >= x { q } else { F::one() - q }
-            }
-        }
-    }
-
-    fn slope<F: Real>(self, x: F, y: F) -> F {
-        let error = x - y;
-        match self {
-            Self::BinaryCrossEntropy => Activation::Sigmoid.apply(x) - y,
-            Self::SquaredError => error + error,
-            Self::AbsoluteError if error == F::zero() => error,
-            Self::AbsoluteError => error.signum(),
-            Self::Huber { delta } => {
-                let delta = F::of(delta.into());
-                clip(error, -delta, delta)
-            }
-            Self::Pinball { .. } if error == F::zero() || error.is_nan() => error,
-            Self::Pinball { quantile } => {
-                let q = F::of(quantile.into());
-                if error < F::zero() { -q } else { F::one() - q }
-            }
-        }
+/// Returns x^exponent for x >= 0, and 0^exponent for x < 0.
+fn power<F: Real>(x: F, exponent: f32) -> F {
+    if x < F::zero() {
+        F::zero().powf(F::of(exponent.into()))
+    } else {
+        x.powf(F::of(exponent.into()))
     }
 }
 
@@ -148,7 +98,9 @@ impl Loss {
             .bind("weights", weights)
             .param("count", x.len())
             .param("examples", x.dims().first().copied().unwrap_or(1))
-            .param("parameter", self.of.parameter())
+            .param("delta", self.of.delta())
+            .param("gamma", self.of.gamma())
+            .param("alpha", self.of.alpha())
             .param("parts", parts(x))
     }
 }
@@ -198,7 +150,9 @@ impl Op for Loss {
             .bind("out", Operand::Output(0))
             .param("count", x.len())
             .param("examples", 0usize)
-            .param("parameter", 0.0)
+            .param("delta", 0.0)
+            .param("gamma", 0.0)
+            .param("alpha", 0.0)
             .param("parts", parts);
         let launches = vec![sum.bind("out", Operand::Scratch(0)), add];
         Ok(Work { scratch: vec![parts], launches })
@@ -263,23 +217,46 @@ impl Op for LossBackward {
     }
 }
 
+/// Losses by name, with the ranges of predictions and of labels that they take.
+pub(crate) fn kinds() -> Vec<(&'static str, ElementLoss, [f32; 2], [f32; 2])> {
+    let (wide, unit, fraction) = ([-30.0, 30.0], [0.0, 1.0], [0.02, 0.98]);
+    let focal = |gamma, alpha| ElementLoss::BinaryFocal { gamma, alpha };
+    let of_probabilities = |gamma, alpha| ElementLoss::BinaryFocalOfProbability { gamma, alpha };
+    vec![
+        ("binary cross-entropy", ElementLoss::BinaryCrossEntropy, wide, unit),
+        ("squared error", ElementLoss::SquaredError, wide, unit),
+        ("absolute error", ElementLoss::AbsoluteError, wide, unit),
+        ("huber", ElementLoss::Huber { delta: 1.5 }, wide, unit),
+        ("pinball", ElementLoss::Pinball { quantile: 0.9 }, wide, unit),
+        ("probabilities", ElementLoss::BinaryCrossEntropyOfProbability, fraction, unit),
+        ("percentage error", ElementLoss::AbsolutePercentageError, wide, [0.5, 2.0]),
+        ("logarithmic error", ElementLoss::SquaredLogarithmicError, [0.1, 9.0], unit),
+        ("log cosh", ElementLoss::LogCosh, wide, unit),
+        ("poisson", ElementLoss::Poisson, [0.1, 9.0], [0.0, 9.0]),
+        ("hinge", ElementLoss::Hinge, wide, [-1.0, 1.0]),
+        ("squared hinge", ElementLoss::SquaredHinge, wide, [-1.0, 1.0]),
+        ("focal", focal(2.0, None), [-12.0, 12.0], unit),
+        ("balanced focal", focal(0.5, Some(0.25)), [-12.0, 12.0], unit),
+        ("focal of probabilities", of_probabilities(2.5, None), fraction, unit),
+        ("unfocused", of_probabilities(0.0, Some(0.3)), fraction, unit),
+    ]
+}
+
 /// Returns the test cases of [`Loss`] and [`LossBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
-    let kinds = [
-        ("binary cross-entropy", ElementLoss::BinaryCrossEntropy),
-        ("squared error", ElementLoss::SquaredError),
-        ("absolute error", ElementLoss::AbsoluteError),
-        ("huber", ElementLoss::Huber { delta: 1.5 }),
-        ("pinball", ElementLoss::Pinball { quantile: 0.9 }),
-    ];
     let mut cases = Vec::new();
-    for (name, of) in kinds {
+    for (name, of, [low, high], [least, most]) in kinds() {
+        // What is left of two logarithms has few digits where they are close.
+        let logarithms = of == ElementLoss::SquaredLogarithmicError;
+        let tolerance = if logarithms { 1e-4 } else { 2e-6 };
         let sizes = [(1, 1, false), (92, 1, true), (60, 5, true), (10, 1300, true)];
         for (examples, width, weighted) in sizes {
             let op = Loss { of, weighted };
             let shape = vec![examples, width];
-            let mut forward =
-                vec![Sample::Uniform(shape.clone(), -30.0, 30.0), Sample::Uniform(shape, 0.0, 1.0)];
+            let mut forward = vec![
+                Sample::Uniform(shape.clone(), low, high),
+                Sample::Uniform(shape, least, most),
+            ];
             let mut backward = forward.clone();
             backward.push(Sample::Normal(vec![1]));
             for inputs in [&mut forward, &mut backward] {
@@ -287,9 +264,18 @@ pub fn cases() -> Vec<Case> {
             }
             let size = format!("{examples}x{width}{}", if weighted { " weighted" } else { "" });
             let back = LossBackward(op.clone());
-            cases.push(Case::new(format!("{name} {size}"), op, forward).gradient(&[0]));
-            cases.push(Case::new(format!("{name} backward {size}"), back, backward));
+            let forward = Case::new(format!("{name} {size}"), op, forward).gradient(&[0]);
+            let backward = Case::new(format!("{name} backward {size}"), back, backward);
+            cases.extend([forward, backward].map(|case| case.tolerance(tolerance)));
         }
+        // Where functions are clipped or have a kink.
+        let x = vec![0.25, 0.0, 1e-9, 1e-7, 0.5, 1.0, 2.0, 0.0, 1.0];
+        let y = vec![0.75, 0.0, 1.0, 0.0, 0.5, 0.0, 0.5, 1.0, 1.0];
+        let edges = [x, y].map(|values| Sample::Floats(vec![9, 1], values)).to_vec();
+        let op = Loss { of, weighted: false };
+        let back = [edges.clone(), vec![Sample::Normal(vec![1])]].concat();
+        cases.push(Case::new(format!("{name} of edges"), op.clone(), edges));
+        cases.push(Case::new(format!("{name} backward of edges"), LossBackward(op), back));
     }
     cases
 }

@@ -61,5 +61,5 @@ pub fn launch(product: &Product, parts: usize, limits: &Limits) -> Result<Option
     let Some((side, shader)) = unit.filter(|(side, _)| fits(*side)) else { return Ok(None) };
     let [columns, rows] = [n, m].map(|extent| extent.div_ceil(PER_WORKGROUP * side));
     let grid = Grid::new(columns, rows, parts)?;
-    Ok(Some(Launch::new(shader, "multiply", grid)))
+    Ok(Some(Launch::new(shader, "multiply", grid).divisible()))
 }

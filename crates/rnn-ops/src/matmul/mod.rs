@@ -196,7 +196,7 @@ impl Product {
             column_groups: column_gates,
             parts: splits,
         };
-        let multiply = describe(tiled.launch(of_parts, "multiply")?)
+        let multiply = describe(tiled.launch(of_parts, "multiply")?.divisible())
             .iterations(tile_iterations(k_part.min(e.k), k_gates))
             .constant("TRANSPOSE_A", u8::from(self.transpose_a))
             .constant("TRANSPOSE_B", u8::from(self.transpose_b))

@@ -3,7 +3,9 @@
 use crate::common::threads;
 use crate::recurrent::Extents;
 use crate::recurrent::cell_kernels::{Direction, Scan, ScanKernels};
-use rnn_graph::{Grid, Launch, LaunchVariant, Limits, OpError, Operand, Shader, Work, iterations};
+use rnn_graph::{
+    Cost, Grid, Launch, LaunchVariant, Limits, OpError, Operand, Shader, Work, iterations, work,
+};
 use rnn_shaders::constant;
 use rnn_shaders::recurrent::{PACK, ROWS1, ROWS4};
 use rnn_shaders::shared::{ELEMENTWISE, STORAGE_F16, STORAGE_F32};
@@ -116,6 +118,13 @@ impl Division {
         Ok(LaunchVariant { shader, constants, grid: Grid::new(batch.div_ceil(rows), 1, 1)? })
     }
 
+    /// Returns the work of a step; see [`work`].
+    fn work_of_step(&self, scan: &Scan) -> u64 {
+        let weights = self.gates * self.hidden * self.hidden;
+        let flops = 2 * (weights * scan.extents.batch) as u64;
+        work(Cost { flops, bytes: 0 }, self.iterations(scan.direction).0)
+    }
+
     /// Returns upper bounds on the loop iterations of a thread: those of a step, and those around
     /// all steps.
     fn iterations(&self, direction: Direction) -> (u64, u64) {
@@ -129,7 +138,7 @@ impl Division {
 }
 
 /// Returns the work of a scan: a launch that packs `matrix` (U), then one launch for all steps, or
-/// as few launches as the device's loop limit allows. `bind` adds all bindings except `recurrent`.
+/// as few launches as the device's limits of loops and of work allow. `bind` adds all bindings except `recurrent`.
 /// `None` if the cell is too wide or its state exceeds workgroup memory.
 ///
 /// # Errors
@@ -149,7 +158,8 @@ pub fn whole(
     let fits = |rows| division.fits(rows, subgroups, limits);
     let (per_step, around) = division.iterations(direction);
     let most = limits.loop_iterations.saturating_sub(around + 1) / (1 + per_step);
-    let most = usize::try_from(most).unwrap_or(usize::MAX).min(steps);
+    let of_work = (limits.launch_work / division.work_of_step(scan)).max(1);
+    let most = usize::try_from(most.min(of_work)).unwrap_or(usize::MAX).min(steps);
     if most == 0 || !fits(1) {
         return Ok(None);
     }

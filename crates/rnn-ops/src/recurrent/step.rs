@@ -97,6 +97,7 @@ impl Step {
             .constant("FIRST_GATE", gates.start as u32)
             .constant("GATE_COUNT", gates.len() as u32)
             .param("terms", 0u32)
+            .param("first_tile", 0u32)
             .param("items", batch)
             .param("steps", steps)
             .param("step", step)

@@ -80,7 +80,7 @@ impl Experiment {
     pub fn input(self) -> InputSpec {
         match self {
             Self::NextFrame => InputSpec::floats([15, 40, 40, 1]),
-            _ => InputSpec::Tokens(LENGTH),
+            _ => InputSpec::tokens([LENGTH]),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, CustomTask, Task};
 use crate::error::RunError;
 use crate::finite::{self, FiniteRows};
 use crate::host::Host;
-use crate::run::SavedModel;
+use crate::run::{ModelPath, SavedModel};
 use crate::splits::arrays::{self, SplitArrays};
 use anyhow::{Context, Result, ensure};
 use rnn::model_file::{Compiled, ModelFile};
@@ -28,8 +28,8 @@ const EVALUATION_BATCH: usize = 128;
 /// The arguments of a training of a user's model.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
-    /// Path of the model: a run folder, `.keras`, `.h5` or `model.toml`.
-    pub model: PathBuf,
+    /// Path of the model: a run folder, `.keras`, `.h5`, `.onnx` or `model.toml`.
+    pub model: ModelPath,
     /// Path of the data: an `.npz` or a folder of `.npy` with `x_train`, `y_train` and optionally
     /// `x_val`, `y_val`, `x_test`, `y_test`, or a `.csv`.
     pub data: PathBuf,
@@ -72,6 +72,7 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
     let SavedModel { file, .. } = SavedModel::open(&args.model, host)?;
+    file.check_trainable()?;
     let compile = options.compile(&file)?;
     let columns = columns(&args.data, &args.columns, None, &**host)?;
     let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
@@ -105,7 +106,8 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
     let first = file
         .has_weights()
         .then(|| TrainerState::beginning(&model, &compile.optimizer, kept.as_ref(), seed));
-    let name = args.model.file_stem().unwrap_or(args.model.as_os_str());
+    let model = &args.model.path;
+    let name = model.file_stem().unwrap_or(model.as_os_str());
     let own = CustomTask {
         name: name.to_string_lossy().into_owned(),
         // Whoever goes on with the run may stand elsewhere.
@@ -156,7 +158,7 @@ pub struct ArrayResults {
 /// or no loss ([`RunError::NoLoss`]), the device lacks the precision of the run, or the device
 /// fails.
 pub fn evaluate(
-    model: &Path,
+    model: &ModelPath,
     (data, stream, asked): (&Path, bool, &ColumnChoice),
     fit: Option<&Path>,
     device: &dyn Device,

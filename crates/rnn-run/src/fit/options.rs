@@ -106,7 +106,7 @@ impl FitOptions {
     /// Fails if there are more or fewer.
     pub fn check_class_weights(&self, model: &Model, compile: &Compile) -> Result<()> {
         let classes = match compile.losses.first() {
-            Some((Loss::BinaryCrossentropy(_), _)) => Some(2),
+            Some((loss, _)) if loss.is_binary() => Some(2),
             Some((Loss::SparseCategoricalCrossentropy { .. }, _)) => {
                 model.output_shapes(1).first().and_then(|shape| shape.last().copied())
             }

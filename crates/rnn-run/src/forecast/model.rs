@@ -26,7 +26,7 @@ pub(super) fn build(
     let sample = [forecast.window, forecast.inputs()];
     let (mut model, body, window) = match own {
         Some(path) => {
-            let file = SavedModel::open(path, host)?.file;
+            let file = SavedModel::open(&path.into(), host)?.file;
             ensure!(
                 !file.has_weights(),
                 "{} holds weights; a forecast takes the description of a model, a model.toml",

@@ -5,7 +5,7 @@ use crate::finite::FiniteRows;
 use crate::fit::batch_for;
 use crate::host::Host;
 use crate::outputs::Outputs;
-use crate::run::SavedModel;
+use crate::run::{ModelPath, SavedModel};
 use anyhow::{Result, ensure};
 use rnn::nn::{Dataset, Optimizer};
 use rnn_core::{Data, HostTensor};
@@ -51,7 +51,7 @@ pub struct Predicted {
 /// weights, the device lacks the precision of the run, or the device fails. Fails also if `output`
 /// does not end in `.npy`, cannot be written, or cannot be taken ([`Outputs::take`]).
 pub fn predict_arrays(
-    model_path: &Path,
+    model_path: &ModelPath,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,
     device: &dyn Device,
     (host, progress): (&Arc<dyn Host>, &mut dyn FnMut(usize, usize)),
@@ -84,7 +84,7 @@ pub fn predict_arrays(
     let batch = batch_for(file, &model, batch_size, set.len())?;
     saved.tell_precision(&**host);
     let mut trainer = saved.trainer(model, device, Optimizer::adam())?;
-    let paths = Outputs::of(&[input, model_path]).take_each(output, &names)?;
+    let paths = Outputs::of(&[input, &model_path.path]).take_each(output, &names)?;
     // Written as they come: they may be larger than memory.
     let files = paths.iter().zip(&shapes).map(|(path, shape)| FloatsWriter::create(path, shape));
     let mut files = files.collect::<Result<Vec<_>, _>>()?;

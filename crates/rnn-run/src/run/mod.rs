@@ -5,7 +5,7 @@ pub mod contents;
 mod saved_model;
 
 pub use compared::{Compared, Differing};
-pub use saved_model::SavedModel;
+pub use saved_model::{ModelPath, SavedModel};
 
 use crate::checkpoint::Store;
 use crate::config::Config;

@@ -8,11 +8,27 @@ use crate::host::{self, Host};
 use anyhow::{Context, Result};
 use rnn::model_file::{self, Compiled, ModelFile};
 use rnn::nn::{Model, Optimizer, Precision, Trainer};
+use rnn_formats::keras;
 use rnn_graph::Device;
 use serde::Deserialize;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Where a model is.
+#[derive(Clone, Debug, Default)]
+pub struct ModelPath {
+    /// The folder of a run, or a file.
+    pub path: PathBuf,
+    /// The file that describes the model, if that at `path` holds weights alone.
+    pub architecture: Option<PathBuf>,
+}
+
+impl<P: Into<PathBuf>> From<P> for ModelPath {
+    fn from(path: P) -> Self {
+        Self { path: path.into(), architecture: None }
+    }
+}
 
 /// A model from the folder of a run or from a file, with the settings of the run.
 pub struct SavedModel {
@@ -34,19 +50,29 @@ struct Trained {
 }
 
 impl SavedModel {
-    /// Opens the folder of a run, or a file as [`ModelFile::open`] does. [`Host::warn`] of `host`
-    /// is called for each part of a file that is not used.
+    /// Opens the folder of a run, or a file as [`ModelFile::open`] does, or as
+    /// [`ModelFile::open_weights`] where an architecture is given. [`Host::warn`] of `host` is called for each part of a file that is not used.
     ///
     /// # Errors
     /// Fails if the folder or file cannot be read, is damaged, or describes something that is not
     /// supported.
-    pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
+    pub fn open(model: &ModelPath, host: &Arc<dyn Host>) -> Result<Self> {
+        let ModelPath { path, architecture } = model;
+        let of_file = |file| Self { file, precision: Precision::default(), columns: None };
+        if let Some(architecture) = architecture {
+            let file = ModelFile::open_weights(path, architecture, host::warnings(host))?;
+            return Ok(of_file(file));
+        }
+        if keras::is_unpacked(path) {
+            return Ok(of_file(ModelFile::open_with(path, host::warnings(host))?));
+        }
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {
             config if exists(&config)? => trained(&config).with_context(cannot)?,
             _ => Trained::default(),
         };
-        let file = match path.is_dir() && !exists(&path.join(model_file::MODEL_JSON))? {
+        let foreign = exists(&path.join("saved_model.pb"))?;
+        let file = match path.is_dir() && !foreign && !exists(&path.join(model_file::MODEL_JSON))? {
             true => of_experiment(path).with_context(cannot)?,
             false => ModelFile::open_with(path, host::warnings(host))?,
         };

@@ -185,16 +185,20 @@ pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
 
 /// The labels of an output of this shape.
 fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) -> Result<Array> {
-    let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
+    let sparse = loss.takes_classes();
     let kind = if sparse { ElementKind::Whole } else { ElementKind::Floats };
     let labels = arrays.array(names, kind)?;
-    let wanted = if sparse { &shape[..shape.len() - 1] } else { shape };
+    let mut wanted = if sparse { &shape[..shape.len() - 1] } else { shape }.to_vec();
     let axes = labels.shape().dims();
+    if let (Loss::Ctc, [_, steps], [_, length]) = (loss, &mut wanted[..], axes) {
+        // The trainer pads shorter labels.
+        *steps = (*length).min(*steps);
+    }
     let trimmed = |axes: &[usize]| -> Vec<usize> {
         axes.iter().enumerate().filter(|&(i, &n)| i == 0 || n != 1).map(|(_, &n)| n).collect()
     };
     ensure!(
-        trimmed(axes) == trimmed(wanted),
+        trimmed(axes) == trimmed(&wanted),
         "the model's output {shape:?} takes {} of shape {wanted:?}, got {axes:?}{}",
         if sparse { "classes" } else { "labels" },
         hint(loss, axes, shape)
@@ -206,7 +210,7 @@ fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) 
 /// Whether labels are among the classes, or probabilities, where the loss takes such.
 fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
     match loss {
-        Loss::SparseCategoricalCrossentropy { .. } => {
+        loss if loss.takes_classes() => {
             let labels = labels.as_u32()?;
             if let Some(at) = labels.iter().position(|&class| class as usize >= classes) {
                 bail!(
@@ -216,7 +220,10 @@ fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
                 );
             }
         }
-        Loss::BinaryCrossentropy(_) | Loss::CategoricalCrossentropy(_) => {
+        Loss::BinaryCrossentropy(_)
+        | Loss::CategoricalCrossentropy(_)
+        | Loss::BinaryFocalCrossentropy { .. }
+        | Loss::CategoricalFocalCrossentropy { .. } => {
             let mut labels = labels.as_f32()?.iter();
             if let Some(odd) = labels.find(|label| !(0.0..=1.0).contains(*label)) {
                 bail!("a label is {odd}; the loss takes probabilities, from 0 to 1");
@@ -230,7 +237,9 @@ fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
 /// A hint at a frequent mistake.
 fn hint(loss: Loss, axes: &[usize], shape: &[usize]) -> &'static str {
     match loss {
-        Loss::CategoricalCrossentropy(_) if axes.len() < shape.len() => {
+        Loss::CategoricalCrossentropy(_) | Loss::CategoricalFocalCrossentropy { .. }
+            if axes.len() < shape.len() =>
+        {
             "; of classes by number the loss is \"sparse_categorical_crossentropy\""
         }
         Loss::SparseCategoricalCrossentropy { .. } if axes == shape => {

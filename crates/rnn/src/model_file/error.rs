@@ -3,6 +3,7 @@ use crate::nn::{ConfigError, ModelError};
 use rnn_core::TensorError;
 use rnn_formats::budget::OverBudget;
 use rnn_formats::keras::KerasError;
+use rnn_formats::onnx::OnnxError;
 use rnn_formats::safetensors::SafetensorsError;
 use std::io;
 use std::path::PathBuf;
@@ -22,9 +23,17 @@ pub enum ModelFileError {
     /// There is nothing at the path.
     #[error("there is no such file or folder")]
     Missing,
-    /// The name of the file ends in none of `.keras`, `.h5`, `.hdf5`, `.json` and `.toml`.
-    #[error("not a model: supported are the folder of a run, .keras, .h5, .json and .toml")]
+    /// The name of the file ends in none of `.keras`, `.h5`, `.hdf5`, `.onnx`, `.json` and `.toml`.
+    #[error("not a model: supported are the folder of a run, .keras, .h5, .onnx, .json and .toml")]
     Unknown,
+    /// It is a model of another program, or of a Keras whose files are not read.
+    #[error("it is {what}: {instead}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
     /// A Keras file holds weights, but no description of the model.
     #[error("it holds weights alone; save the whole model with Keras: model.save(\"model.keras\")")]
     WeightsAlone,
@@ -58,12 +67,17 @@ pub enum ModelFileError {
     /// A `model.toml` is not valid TOML.
     #[error("it is not sound TOML")]
     Toml(#[source] toml::de::Error),
-    /// A `model.toml` lacks a part or has one that is not supported. The text says which.
+    /// A `model.toml` or an ONNX graph lacks a part or has one that is not supported. The text says
+    /// which.
     #[error("{0}")]
     Description(String),
     /// The file describes the model without weights, and the operation needs them.
     #[error("the model is a description without weights")]
     NoWeights,
+    /// A layer has an initializer, a regularizer or a constraint that is not supported. The text says
+    /// which.
+    #[error("the model can predict, but it cannot be trained: {0}")]
+    Untrainable(String),
     /// An extent of an input other than the batch is open (`None` in Keras), and the operation
     /// needs all extents to be fixed.
     #[error(
@@ -84,6 +98,9 @@ pub enum ModelFileError {
     /// A Keras file is damaged, or could not be read or written.
     #[error(transparent)]
     Keras(#[from] KerasError),
+    /// An ONNX file is damaged, or could not be read.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A safetensors file, of weights or of the state of an optimizer, is damaged, or could not be
     /// read or written.
     #[error(transparent)]

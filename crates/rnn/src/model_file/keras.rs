@@ -96,12 +96,41 @@ fn legacy_weights(
     }
     let mut weights = Vec::new();
     for (name, class, mut ranges) in groups {
-        if class == "a model" {
-            ranges.sort_by_key(|range| !range.trained);
-        }
+        trained_first(&mut ranges);
         Place { name, class, file }.take(name, &ranges, &mut weights)?;
     }
     Ok(weights)
+}
+
+/// Returns weights that are listed for each layer, in Keras's order, under the names that they have
+/// in `model`. Shapes are not compared here.
+///
+/// # Errors
+/// Fails with [`ModelFileError::Misfit`] if a layer has another number of weights in the model.
+pub fn listed(
+    weights: &[(String, Vec<HostTensor>)],
+    model: &Model,
+) -> Result<Vec<(String, HostTensor)>> {
+    let mut all = Vec::new();
+    for (index, (name, class)) in model.layers().enumerate() {
+        let ranges: Vec<&WeightRange> =
+            model.weight_ranges().iter().filter(|range| range.layer == index).collect();
+        let given = weights.iter().find(|(layer, _)| layer == name);
+        let given = given.map_or(&[][..], |(_, tensors)| tensors);
+        let (wanted, found) = (ranges.len(), given.len());
+        if found != wanted {
+            return Err(ModelFileError::Misfit(format!(
+                "layer {name} ({class}) has {wanted} weights, the file has {found}"
+            )));
+        }
+        all.extend(ranges.iter().map(|range| range.name.clone()).zip(given.iter().cloned()));
+    }
+    Ok(all)
+}
+
+/// Brings the weights of a layer, or of a model, into the order of a legacy file.
+fn trained_first(ranges: &mut [&WeightRange]) {
+    ranges.sort_by_key(|range| !range.trained);
 }
 
 /// A layer, and the file that holds its variables.
@@ -184,8 +213,10 @@ pub fn file(
     for (layer, path) in self::layers(architecture, model) {
         let name = names[layer].to_owned();
         if format == Format::LegacyH5 {
-            let ranges = model.weight_ranges().iter().filter(|range| range.layer == layer);
-            let tensors = ranges.map(|range| Ok((range.name.clone(), tensor(range)?)));
+            let of_layer = |range: &&WeightRange| range.layer == layer;
+            let mut ranges: Vec<_> = model.weight_ranges().iter().filter(of_layer).collect();
+            trained_first(&mut ranges);
+            let tensors = ranges.into_iter().map(|range| Ok((range.name.clone(), tensor(range)?)));
             let tensors = tensors.collect::<Result<Vec<_>>>()?;
             layers.push(Variables { path: name.clone(), name, tensors });
             continue;

@@ -1,10 +1,14 @@
-//! Models in files and folders: the folder of a run, a Keras file, a `model.toml`.
+//! Models in files and folders: the folder of a run, a Keras file, an ONNX file, a `model.toml`.
 
 mod compiled;
 mod cudnn;
+mod described;
 mod error;
+mod foreign;
 mod keras;
+mod onnx;
 mod optimizer;
+mod pytorch;
 mod toml;
 
 pub use compiled::Compiled;
@@ -12,7 +16,7 @@ pub use error::ModelFileError;
 pub use optimizer::FILE as OPTIMIZER;
 pub use toml::{FIT, MODEL, object};
 
-use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};
+use crate::nn::{Architecture, Compile, Model, Optimizer, OptimizerState, Reader};
 use crate::{Tell, memory};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
@@ -36,7 +40,8 @@ pub struct ModelFile {
     /// The inputs and layers of the model. Extents may be open (`None` in Keras).
     pub architecture: Architecture,
     /// Its optimizer and its losses. `None` if the file states no loss, or if it holds weights and
-    /// states something that is not supported.
+    /// states a loss that is not supported. The optimizer is Adam if it states none, or one that is
+    /// not supported.
     pub compile: Option<Compile>,
     /// Its optimizer, also if the file states no loss. `None` if it states no optimizer, or if it
     /// holds weights and states an optimizer that is not supported.
@@ -54,7 +59,13 @@ type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 enum Weights {
     /// By the names that slots have, in a folder that [`save`] wrote.
     Folder(PathBuf, Vec<(String, HostTensor)>),
+    /// By the same names.
+    Named(Vec<(String, HostTensor)>),
     Keras(Box<KerasFile>),
+    /// By PyTorch's names.
+    PyTorch(Vec<(String, HostTensor)>),
+    /// Those of each layer by its name, in Keras's order.
+    Listed(Vec<(String, Vec<HostTensor>)>),
     /// A description alone.
     Missing,
 }
@@ -67,7 +78,8 @@ impl Weights {
 
 impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
-    /// `.json` or `.toml`. Files of the last two kinds hold no weights.
+    /// `.onnx`, `.json` or `.toml`. Files of the last two kinds hold no weights. A folder may also be a
+    /// `.keras` file that was unpacked.
     ///
     /// # Errors
     /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: the file does
@@ -84,6 +96,10 @@ impl ModelFile {
     /// Fails as [`ModelFile::open`].
     pub fn open_with(path: &Path, tell: Tell) -> Result<Self> {
         let open = || {
+            foreign::check_path(path)?;
+            if container::is_unpacked(path) {
+                return Self::from_keras(path, tell.clone());
+            }
             if path.is_dir() {
                 return Self::from_folder(path, tell);
             }
@@ -92,6 +108,10 @@ impl ModelFile {
             };
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell.clone()),
+                Some("onnx") => {
+                    let onnx::Imported { description, weights } = onnx::read(path, &tell)?;
+                    Self::described(&description, None, Weights::Listed(weights), tell.clone())
+                }
                 Some("json") => described(json(path)),
                 Some("toml") => described(toml::read(path)),
                 _ if !path.exists() => Err(ModelFileError::Missing),
@@ -102,6 +122,21 @@ impl ModelFile {
             path: path.to_owned(),
             source: Box::new(source),
         })
+    }
+
+    /// Opens a file of weights alone, such as Keras's `.weights.h5`, for the model that another file
+    /// describes: the JSON of `model.to_json()`, or any that [`ModelFile::open`] opens, whose weights
+    /// are not used. Calls `tell` as [`ModelFile::open_with`] does.
+    ///
+    /// # Errors
+    /// Fails as [`ModelFile::open`], for the file at fault.
+    pub fn open_weights(path: &Path, architecture: &Path, tell: Tell) -> Result<Self> {
+        let described = Self::open_with(architecture, tell)?;
+        let unusable =
+            |source| ModelFileError::Unusable { path: path.to_owned(), source: Box::new(source) };
+        foreign::check_path(path).map_err(unusable)?;
+        let file = container::read(path).map_err(|error| unusable(error.into()))?;
+        Ok(Self { weights: Weights::Keras(Box::new(file)), ..described })
     }
 
     fn from_folder(path: &Path, tell: Tell) -> Result<Self> {
@@ -125,6 +160,7 @@ impl ModelFile {
 
     fn from_keras(path: &Path, tell: Tell) -> Result<Self> {
         let mut file = container::read(path)?;
+        foreign::check_version(file.version.as_deref())?;
         let mut config = file.config.take().ok_or(ModelFileError::WeightsAlone)?;
         if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
             config.insert("compile_config".into(), compile);
@@ -138,37 +174,34 @@ impl ModelFile {
         Self { architecture, compile, optimizer: None, stated, weights, tell }
     }
 
-    fn described(
-        value: &Value,
-        version: Option<&str>,
-        weights: Weights,
-        tell: Tell,
-    ) -> Result<Self> {
-        let architecture = Architecture::from_json(value, version)?;
-        let stated = value.get("compile_config").cloned().unwrap_or_default();
-        let stated = with_own_names(stated, &architecture);
-        // A model that was never compiled has a configuration without a loss.
-        let has_loss = stated.get("loss").is_some_and(|loss| !loss.is_null());
-        let compile = has_loss.then_some(&stated);
-        let dialect = version.map_or(Dialect::default(), Dialect::of_version);
-        let outputs = architecture.output_names();
-        let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
-            Some(Err(error)) if !matches!(weights, Weights::Missing) => {
-                // It can predict all the same, and be trained with another loss.
-                tell(&format!("not used: how the model was trained: {}", explained(&error)));
-                None
-            }
-            compile => compile.transpose()?,
+    /// Checks that nothing of the description was left out that a training needs.
+    ///
+    /// # Errors
+    /// Fails with [`ModelFileError::Untrainable`] if a layer has a regularizer or a constraint that is
+    /// not supported, or, in a file without weights, an initializer.
+    pub fn check_trainable(&self) -> Result<()> {
+        match self.architecture.unread_in_training(self.has_weights()).next() {
+            Some(argument) => Err(ModelFileError::Untrainable(argument.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces the weights by those in the safetensors file `path`, whose tensors are named as
+    /// [`save_weights`] names them, or as PyTorch names those of `nn.LSTM`, `GRU`, `RNN`, `Linear`,
+    /// `Embedding`, `LayerNorm`, `BatchNorm` and `Conv` (`lstm.weight_ih_l0`, `fc.bias`). A module of
+    /// PyTorch's belongs to the layer that its weights fit; where they fit several, to the layer of
+    /// its name. They are compared with the model only by [`ModelFile::model`].
+    ///
+    /// # Errors
+    /// Fails with [`ModelFileError::Safetensors`] if the file cannot be read or is damaged.
+    pub fn with_weights(mut self, path: &Path) -> Result<Self> {
+        let (tensors, _) = safetensors::load(path)?;
+        self.weights = match pytorch::are_named(&tensors) {
+            true => Weights::PyTorch(tensors),
+            // Without the state of an optimizer.
+            false => Weights::Named(tensors),
         };
-        let optimizer = match Compile::optimizer_in(&stated, dialect) {
-            Err(error) if matches!(weights, Weights::Missing) => return Err(error.into()),
-            Err(error) if !has_loss => {
-                tell(&format!("not used: the model's optimizer: {}", explained(&error)));
-                None
-            }
-            optimizer => optimizer.unwrap_or_default(),
-        };
-        Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
+        Ok(self)
     }
 
     /// Returns true if the file holds weights; false if it only describes the model.
@@ -196,9 +229,14 @@ impl ModelFile {
             false => architecture.model(seed)?,
         };
         match &self.weights {
-            Weights::Folder(_, weights) => model.set_weights(weights)?,
+            Weights::Folder(_, weights) | Weights::Named(weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
                 let weights = keras::weights(file, &architecture, &model)?;
+                model.set_weights(&weights)?;
+            }
+            Weights::PyTorch(weights) => model.set_weights(&pytorch::weights(weights, &model)?)?,
+            Weights::Listed(weights) => {
+                let weights = keras::listed(weights, &model)?;
                 model.set_weights(&weights)?;
             }
             Weights::Missing => {}
@@ -233,7 +271,7 @@ impl ModelFile {
     pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
         match (&self.weights, &self.compile) {
             (Weights::Folder(folder, _), _) => optimizer::load(folder),
-            (Weights::Keras(file), Some(compile)) => {
+            (Weights::Keras(file), Some(compile)) if self.optimizer.is_some() => {
                 let state =
                     optimizer::of_keras(file, &self.architecture, model, &compile.optimizer);
                 // The model is of use all the same.
@@ -331,8 +369,15 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
 /// # Errors
 /// Fails with [`ModelFileError::NoWeights`] if `file` has no weights. Fails also if they do not fit
 /// the layers or need more memory than is free, the state of the optimizer is damaged, Keras has no
-/// counterpart of a layer or an argument, or the file cannot be written.
+/// counterpart of a layer or an argument or numbers layers in an unknown order
+/// ([`Architecture::layers_of_unknown_order`]), or the file cannot be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
+    if let Some([first, second]) = file.architecture.layers_of_unknown_order() {
+        return Err(ModelFileError::Misfit(format!(
+            "layers {first} and {second} cannot be written for Keras, which numbers them in an order \
+             that depends on masks that are concatenated behind them; export .onnx or .safetensors"
+        )));
+    }
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;
     let mut written = keras::file(format, &file.architecture, &model, config)?;
@@ -371,17 +416,4 @@ fn failed(WriteError { path, source }: WriteError) -> ModelFileError {
 fn explained(error: &dyn Error) -> String {
     let causes = iter::successors(Some(error), |error: &&dyn Error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// How a model was trained, with this program's names of the outputs in place of Keras's.
-fn with_own_names(mut stated: Value, architecture: &Architecture) -> Value {
-    let names: Vec<(String, String)> =
-        architecture.keras_output_names().into_iter().zip(architecture.output_names()).collect();
-    for argument in ["loss", "loss_weights", "metrics", "weighted_metrics"] {
-        let Some(Value::Object(said)) = stated.get_mut(argument) else { continue };
-        let of_outputs = names.iter().filter_map(|(theirs, own)| Some((own, said.remove(theirs)?)));
-        let of_outputs: Vec<_> = of_outputs.collect();
-        said.extend(of_outputs.into_iter().map(|(own, value)| (own.clone(), value)));
-    }
-    stated
 }

@@ -3,6 +3,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn::Device;
 use rnn_run::predict::{ArrayFiles, predict_arrays};
+use rnn_run::run::ModelPath;
 use std::path::{Path, PathBuf};
 
 /// The arguments of `rnn-gpu predict` for arrays.
@@ -30,7 +31,7 @@ pub struct ArrayInput {
 /// # Errors
 /// Fails as [`predict_arrays`].
 pub fn predict(
-    model: &Path,
+    model: &ModelPath,
     args: &ArrayInput,
     (input, output): (&Path, &Path),
     device: &dyn Device,

@@ -6,6 +6,8 @@ mod text;
 pub use arrays::ArrayInput;
 pub use text::TextInput;
 
+use super::architecture::ArchitectureArg;
+use super::submission::SubmissionArgs;
 use crate::process::{Process, open_device};
 use anyhow::{Result, ensure};
 use rnn_run::forecast;
@@ -14,8 +16,10 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu predict`.
 #[derive(clap::Args)]
 pub struct PredictArgs {
-    /// The folder of a run; for arrays also .keras or .h5
+    /// The folder of a run; for arrays also .keras, .h5 or .onnx
     model: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArg,
     #[command(flatten)]
     text: TextInput,
     #[command(flatten)]
@@ -23,6 +27,8 @@ pub struct PredictArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    submission: SubmissionArgs,
 }
 
 /// Predicts for text and prints the predictions, or predicts for arrays and writes them to files.
@@ -36,6 +42,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         files.is_some() || args.text.text.is_some(),
         "give --text \"..\" to a model of text, or --input x.npy --output y.npy"
     );
+    args.submission.apply();
     let (device, why) = open_device(&args.device)?;
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
@@ -45,7 +52,10 @@ pub fn run(args: &PredictArgs) -> Result<()> {
             eprintln!("wrote {}: {rows} rows", files.1.display());
             Ok(())
         }
-        Some(files) => arrays::predict(&args.model, &args.arrays, files, &*device),
+        Some(files) => {
+            let model = args.architecture.of(&args.model);
+            arrays::predict(&model, &args.arrays, files, &*device)
+        }
         None => text::predict(&args.model, &args.text, &*device),
     }
 }

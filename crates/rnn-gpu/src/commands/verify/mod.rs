@@ -2,6 +2,7 @@
 
 mod told;
 
+use super::submission::SubmissionArgs;
 use crate::process::{open_devices, open_to_verify};
 use anyhow::{Context, Result, bail};
 use rnn::device;
@@ -33,6 +34,8 @@ pub struct VerifyArgs {
     /// Check this device only: cpu, gpu, gpu:N or part of a name [default: all]
     #[arg(long)]
     device: Option<String>,
+    #[command(flatten)]
+    submission: SubmissionArgs,
     /// Print a line for every check, not only for those that fail
     #[arg(short, long)]
     verbose: bool,
@@ -86,6 +89,7 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
     if let Some(path) = args.json.as_deref().filter(|path| !is_stdout(path)) {
         outputs::check(path)?;
     }
+    args.submission.apply();
     let devices = args.devices()?;
     let mut cases = args.tier().cases();
     cases.retain(|case| args.wants([case.op.name(), &case.name]));

@@ -1,3 +1,6 @@
+mod orthogonal;
+
+use orthogonal::orthogonal;
 use rnn_core::Rng;
 
 /// The distribution of the initial values of a weight, as Keras defines it (random_initializers.py
@@ -104,45 +107,9 @@ fn fans(shape: &[usize]) -> (f64, f64) {
     }
 }
 
-/// Orthonormal columns (rows, if the matrix is wide) by Gram-Schmidt, done twice so that rounding
-/// does not spoil it. With R's diagonal positive this is the Q that Keras keeps.
-fn orthogonal(rows: usize, columns: usize, rng: &mut Rng) -> Vec<f32> {
-    let (count, length) = (rows.min(columns), rows.max(columns));
-    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut v: Vec<f64> = (0..length).map(|_| rng.normal()).collect();
-        for _ in 0..2 {
-            for u in &vectors {
-                let dot: f64 = u.iter().zip(&v).map(|(a, b)| a * b).sum();
-                v.iter_mut().zip(u).for_each(|(v, u)| *v -= dot * u);
-            }
-            let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-            v.iter_mut().for_each(|x| *x /= norm);
-        }
-        vectors.push(v);
-    }
-    let at = |r: usize, c: usize| if rows >= columns { vectors[c][r] } else { vectors[r][c] };
-    (0..rows)
-        .flat_map(|r| (0..columns).map(move |c| (r, c)))
-        .map(|(r, c)| at(r, c) as f32)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn orthogonal_rows_are_orthonormal() {
-        let (rows, columns) = (16, 64);
-        let q = Initializer::Orthogonal.draw(&[rows, columns], &mut Rng::new(3, 0));
-        for a in 0..rows {
-            for b in 0..rows {
-                let dot: f32 = (0..columns).map(|c| q[a * columns + c] * q[b * columns + c]).sum();
-                assert!((dot - f32::from(u8::from(a == b))).abs() < 1e-5);
-            }
-        }
-    }
 
     #[test]
     fn scaled_draws_have_their_variance() {

@@ -1,26 +1,50 @@
 //! Matrix products: a safe interface to the gemm crate.
 #![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
 
+/// Numbers whose matrices can be multiplied: f32 and f64.
+pub trait Number: Copy + Sync + Send + 'static + private::Sealed {
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+impl Number for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
+impl Number for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+}
+
 /// A factor of [`multiply`]: a matrix in a slice. The element at a row and a column is `data[row *
 /// row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
-pub struct Matrix<'a> {
+pub struct Matrix<'a, T = f32> {
     /// The elements.
-    pub data: &'a [f32],
-    /// Distance between rows, in floats.
+    pub data: &'a [T],
+    /// Distance between rows, in elements.
     pub row_stride: usize,
-    /// Distance between columns, in floats.
+    /// Distance between columns, in elements.
     pub column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T> Matrix<'a, T> {
     /// Returns the matrix `[rows, columns]` that `data` holds row by row.
-    pub fn row_major(data: &'a [f32], columns: usize) -> Self {
+    pub fn row_major(data: &'a [T], columns: usize) -> Self {
         Self { data, row_stride: columns, column_stride: 1 }
     }
 
     /// Returns the matrix `[rows, columns]` that `data` holds column by column.
-    pub fn column_major(data: &'a [f32], rows: usize) -> Self {
+    pub fn column_major(data: &'a [T], rows: usize) -> Self {
         Self { data, row_stride: 1, column_stride: rows }
     }
 
@@ -30,17 +54,17 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// The output of [`multiply`]: a matrix whose rows begin every `row_stride` floats.
-pub struct MatrixMut<'a> {
+/// The output of [`multiply`]: a matrix whose rows begin every `row_stride` elements.
+pub struct MatrixMut<'a, T = f32> {
     /// The elements.
-    pub data: &'a mut [f32],
-    /// Distance between rows, in floats.
+    pub data: &'a mut [T],
+    /// Distance between rows, in elements.
     pub row_stride: usize,
 }
 
-impl<'a> MatrixMut<'a> {
+impl<'a, T> MatrixMut<'a, T> {
     /// Returns the matrix `[rows, columns]` that `data` holds row by row.
-    pub fn row_major(data: &'a mut [f32], columns: usize) -> Self {
+    pub fn row_major(data: &'a mut [T], columns: usize) -> Self {
         Self { data, row_stride: columns }
     }
 }
@@ -59,10 +83,10 @@ pub enum Threads {
 ///
 /// # Panics
 /// Panics if a slice is shorter than the extents require, or if the rows of out overlap.
-pub fn multiply(
-    out: MatrixMut<'_>,
+pub fn multiply<T: Number>(
+    out: MatrixMut<'_, T>,
     accumulate: bool,
-    (a, b): (Matrix<'_>, Matrix<'_>),
+    (a, b): (Matrix<'_, T>, Matrix<'_, T>),
     (m, n, k): (usize, usize, usize),
     threads: Threads,
 ) {
@@ -73,7 +97,7 @@ pub fn multiply(
     assert!(row_stride >= n && (m - 1) * row_stride + n <= data.len(), "the output of a product");
     if k == 0 {
         if !accumulate {
-            data.chunks_mut(row_stride).take(m).for_each(|row| row[..n].fill(0.0));
+            data.chunks_mut(row_stride).take(m).for_each(|row| row[..n].fill(T::ZERO));
         }
         return;
     }
@@ -99,8 +123,8 @@ pub fn multiply(
             b.data.as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
-            1.0,
-            1.0,
+            T::ONE,
+            T::ONE,
             false,
             false,
             false,
