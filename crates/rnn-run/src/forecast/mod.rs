@@ -9,6 +9,7 @@ mod errors;
 mod model;
 mod predict;
 mod report;
+mod season;
 mod windows;
 
 pub use errors::Errors;
@@ -129,7 +130,8 @@ pub struct ForecastArgs {
     pub window: Option<usize>,
     /// Rows that it forecasts.
     pub horizon: usize,
-    /// Rows of a season; `None` for what is usual for the distance of two rows.
+    /// Rows of a season; `None` for what is usual for the distance of two rows, or
+    /// what is found in the training part.
     pub season: Option<usize>,
     /// The quantiles of the forecast.
     pub quantiles: Vec<f32>,
@@ -210,27 +212,28 @@ pub fn prepare(args: &ForecastArgs, host: &Arc<dyn Host>) -> Result<Config> {
     }
     check_quantiles(&args.quantiles)?;
     let table = SeriesTable::read(&args.data, columns, (*gaps, *missing), None)?;
-    let season = args.season.unwrap_or_else(|| table.step.season());
-    let window = args.window.unwrap_or_else(|| (2 * season.max(*horizon)).max(SHORTEST_WINDOW));
     let mut forecast = Forecast {
         columns: columns.clone(),
         gaps: *gaps,
         missing: *missing,
         calendar: args.calendar.clone(),
-        window,
+        window: 1,
         horizon: *horizon,
-        season,
+        season: 1,
         quantiles: args.quantiles.clone(),
         validation: args.validation,
         test: args.test,
         step: table.step,
         scaling: Scaling::default(),
     };
+    let (season, why) = season::choose(args.season, &forecast, &table);
+    let window = args.window.unwrap_or_else(|| (2 * season.max(*horizon)).max(SHORTEST_WINDOW));
+    (forecast.season, forecast.window) = (season, window);
     forecast.scaling = Scaling::fit(&forecast, &table);
     forecast.check()?;
     let rows: usize = table.series.iter().map(|series| series.times.len()).sum();
     host.tell(format_args!(
-        "{rows} rows at steps of {}, {} series; a season is {season} rows; {window} rows forecast \
+        "{rows} rows at steps of {}, {} series; a season is {season} rows, {why}; {window} rows forecast \
          {horizon}",
         table.step,
         table.series.len()

@@ -108,13 +108,13 @@ pub enum Part {
 }
 
 /// The times at which validation and test begin, for all series.
-struct Cuts {
+pub(super) struct Cuts {
     validation: f64,
     test: f64,
 }
 
 impl Cuts {
-    fn of(forecast: &Forecast, table: &SeriesTable) -> Self {
+    pub fn of(forecast: &Forecast, table: &SeriesTable) -> Self {
         let ends =
             table.series.iter().flat_map(|s| s.times.first().into_iter().chain(s.times.last()));
         let (first, last) =
@@ -124,7 +124,7 @@ impl Cuts {
     }
 
     /// The rows of a series that lie in a part.
-    fn rows(&self, series: &Series, part: Part) -> Range<usize> {
+    pub fn rows(&self, series: &Series, part: Part) -> Range<usize> {
         let count = series.times.len();
         let before = |cut: f64| series.times.partition_point(|time| (*time as f64) < cut);
         let [validation, test] = [self.validation, self.test].map(before);
@@ -324,5 +324,79 @@ impl Examples for WindowArray {
         let mut shape = self.shape.dims().to_vec();
         shape[0] = which.len();
         Ok(HostTensor::from_f32(shape, values)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, Scaling, Windows};
+    use crate::forecast::Forecast;
+    use rnn_data::series::{Gaps, Missing, Series, SeriesColumns, SeriesTable, Step};
+    use std::sync::Arc;
+
+    /// Ten rows, of which the first six are the training part.
+    fn table() -> SeriesTable {
+        let load = [1.0, 3.0, 2.0, 6.0, 3.0, 9.0, 5.0, 8.0, 4.0, 7.0];
+        let values = load.iter().flat_map(|load| [*load, 7.0]).collect();
+        let series = vec![Series { name: "s".into(), times: (0..10).collect(), values }];
+        SeriesTable { series, step: Step::Rows }
+    }
+
+    fn forecast(table: &SeriesTable) -> Forecast {
+        let columns = SeriesColumns {
+            targets: vec!["load".into()],
+            features: vec!["constant".into()],
+            ..SeriesColumns::default()
+        };
+        let mut forecast = Forecast {
+            columns,
+            gaps: Gaps::default(),
+            missing: Missing::default(),
+            calendar: vec![],
+            window: 2,
+            horizon: 3,
+            season: 2,
+            quantiles: vec![0.5],
+            validation: 0.2,
+            test: 0.2,
+            step: table.step,
+            scaling: Scaling::default(),
+        };
+        forecast.scaling = Scaling::fit(&forecast, table);
+        forecast
+    }
+
+    #[test]
+    fn scales_are_those_of_the_training_part() {
+        let scaling = forecast(&table()).scaling;
+        // Of 1, 3, 2, 6, 3, 9 the mean is 24 / 6, and the squares of the distances sum to 44.
+        assert_eq!(scaling.mean, [4.0, 7.0]);
+        assert!((scaling.deviation[0] - (44.0f64 / 6.0).sqrt()).abs() < 1e-12);
+        assert_eq!(scaling.deviation[1], 1.0);
+        // Differences two rows apart: 1, 3, 1, 3.
+        assert_eq!(scaling.seasonal, [2.0]);
+        // Steps 1 and 2 of the horizon are guessed by those, of which the squares sum to 20; step 3
+        // from four rows before: 2 and 6, of which the squares sum to 40.
+        assert!((scaling.residual[0] - (80.0f64 / 10.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_follows_a_window_is_scaled_and_scaled_back() {
+        let table = table();
+        let forecast = Arc::new(forecast(&table));
+        let windows = Windows::new(&forecast, &Arc::new(table), Part::Training);
+        // Rows 2 to 4 and rows 3 to 5.
+        assert_eq!(windows.len(), 2);
+        let (mut before, mut after) = (vec![], vec![]);
+        windows.before(1, &mut before);
+        windows.after(1, &mut after);
+        // 3 and 2 as distances from 2, and a constant from its mean.
+        let deviation = (44.0f64 / 6.0).sqrt();
+        assert_eq!(before, [(1.0 / deviation) as f32, 0.0, 0.0, 0.0]);
+        // 6, 3 and 9 less the guesses 3, 2 and 3.
+        let scaled: Vec<f32> = [3.0, 1.0, 6.0].iter().map(|e| (e / 8f64.sqrt()) as f32).collect();
+        assert_eq!(after, scaled);
+        let back = windows.unscaled(1, &after);
+        assert!(back.iter().zip([6.0, 3.0, 9.0]).all(|(a, b)| (a - b).abs() < 1e-6), "{back:?}");
     }
 }
