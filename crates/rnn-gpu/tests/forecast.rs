@@ -81,6 +81,36 @@ fn a_forecast_beats_the_naive_guesses_and_says_so() {
     assert!(page.contains("MASE") && page.contains("better than the"));
 }
 
+/// Hours of a season of a day with noise, or years of a season of 11 with noise.
+fn one_series(rows: usize, season: usize, date: impl Fn(usize) -> String) -> String {
+    let mut rng = Rng::new(7, 0);
+    let mut text = String::from("date,load\n");
+    for row in 0..rows {
+        let value = 20.0 + 8.0 * (TAU * row as f64 / season as f64).sin();
+        text += &format!("{},{:.3}\n", date(row), value + rng.uniform_in(-2.0, 2.0));
+    }
+    text
+}
+
+#[test]
+fn a_season_is_the_usual_one_of_the_step_or_found() {
+    let sandbox = Sandbox::new();
+    let hours = one_series(24 * 40, 24, |row| format!("{}T{:02}:00", date(row / 24), row % 24));
+    let years = one_series(300, 11, |row| (1700 + row).to_string());
+    for (name, table, season) in [
+        ("hours", hours, "a season is 24 rows, the usual one of steps of 1 hour"),
+        ("years", years, "a season is 11 rows, found in the training part"),
+    ] {
+        let csv = sandbox.write(&format!("{name}.csv"), table.as_bytes());
+        let out = sandbox.path(name);
+        let args = ["train", "forecast", "--data", &csv, "--out", &out, "--device", "cpu"];
+        let columns = ["--target", "load", "--time", "date", "--horizon", "6"];
+        let printed = success(&[&args[..], &columns].concat());
+        assert!(printed.contains(season), "{printed}");
+        assert!(printed.contains("the model is better than the"), "{printed}");
+    }
+}
+
 #[test]
 fn a_prediction_goes_on_after_the_last_row() {
     let output = TRAINED.sandbox.path("forecast.csv");

@@ -108,7 +108,7 @@ pub enum SeriesError {
         grouped: bool,
     },
     /// Rows are missing between two dates.
-    #[error("{}: {series} has a gap between {before} and {after}, at steps of {step}", path.display())]
+    #[error("{}: {series} has a gap between {before} and {after}, at steps of {step}; --gaps fill adds the rows", path.display())]
     Gap {
         /// The file.
         path: PathBuf,
@@ -149,7 +149,7 @@ pub enum SeriesError {
         most: usize,
     },
     /// A value is missing.
-    #[error("{}: {series} has no {column} at {date}", path.display())]
+    #[error("{}: {series} has no {column} at {date}; --missing linear, previous or drop does without", path.display())]
     Missing {
         /// The file.
         path: PathBuf,

@@ -19,7 +19,7 @@ pub struct ForecastArgs {
     #[arg(long, value_name = "ROWS", value_parser = rows())]
     horizon: Option<u32>,
     /// Rows of a season [default: by the distance of rows: a day of hours, a week of days, a year of
-    /// weeks, months or quarters]
+    /// weeks, months or quarters; of other steps what is found in the training part]
     #[arg(long, value_name = "ROWS", value_parser = rows())]
     season: Option<u32>,
     /// Quantiles that are forecast; 0.5 is the forecast itself [default: 0.1,0.5,0.9]

@@ -205,6 +205,9 @@ impl TargetReport {
             true => (Guess::SeasonalNaive, seasonal),
             false => (Guess::Naive, naive),
         };
+        if best == 0.0 {
+            return format!("the {} guess makes no error; no model is needed", guess.name());
+        }
         let share = 100.0 * (model - best).abs() / best;
         let name = guess.name();
         match model < best {

@@ -1,5 +1,5 @@
-use super::windows::{Cuts, Part};
 use super::Forecast;
+use super::windows::{Cuts, Part};
 use rnn_data::series::SeriesTable;
 
 /// The longest season that is looked for, in rows.
@@ -68,8 +68,7 @@ fn find(series: &[Vec<f64>]) -> Option<(usize, f64)> {
         products.sum()
     };
     let squares = at(0);
-    let r: Vec<f64> =
-        (0..=longest.min(LONGEST) + 1).map(|lag| at(lag) / squares).collect();
+    let r: Vec<f64> = (0..=longest.min(LONGEST) + 1).map(|lag| at(lag) / squares).collect();
     let peaks = (2..r.len() - 1).filter(|&k| r[k - 1] < r[k] && r[k] >= r[k + 1] && r[k] >= LEAST);
     peaks.map(|k| (k, r[k])).max_by(|a, b| a.1.total_cmp(&b.1))
 }
