@@ -168,8 +168,8 @@ fn interpolated(mut values: Vec<f64>) -> Option<Vec<f64>> {
     for pair in known.windows(2) {
         let (a, b) = (values[pair[0]], values[pair[1]]);
         let length = (pair[1] - pair[0]) as f64;
-        for i in pair[0] + 1..pair[1] {
-            values[i] = a + (b - a) * (i - pair[0]) as f64 / length;
+        for (i, value) in values[pair[0]..pair[1]].iter_mut().enumerate().skip(1) {
+            *value = a + (b - a) * i as f64 / length;
         }
     }
     Some(values)

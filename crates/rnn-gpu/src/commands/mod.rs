@@ -3,6 +3,7 @@
 pub mod architecture;
 mod bench;
 pub mod checkpoints;
+mod choice;
 mod columns;
 pub mod compare;
 pub mod completions;

@@ -1,12 +1,12 @@
 //! The command `rnn-gpu train`.
 
+use super::choice::{Choice, QUICK, movie_size};
 use super::columns::ColumnArgs;
 use super::forecast::ForecastArgs;
 use super::reviews::{TextArgs, download};
 use super::submission::SubmissionArgs;
 use crate::process::{Process, host, open_device};
 use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValue;
 use rnn::datasets::movies::MovieOptions;
 use rnn::device::{self, Opened};
 use rnn::nn::Precision;
@@ -195,56 +195,6 @@ struct CheckpointArgs {
     /// Replace the run that is in the folder, if there is one; other files in it stay
     #[arg(long)]
     overwrite: bool,
-}
-
-/// Videos that two cores learn from in five minutes.
-const QUICK: MovieOptions =
-    MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
-
-/// The experiment or experiments to train.
-#[derive(Clone, Copy, Debug)]
-enum Choice {
-    One(Experiment),
-    Forecast,
-    All,
-}
-
-impl clap::ValueEnum for Choice {
-    fn value_variants<'a>() -> &'a [Self] {
-        const {
-            &{
-                let [a, b, c, d] = Experiment::REVIEWS;
-                let videos = Choice::One(Experiment::NextFrame);
-                [
-                    Choice::One(a),
-                    Choice::One(b),
-                    Choice::One(c),
-                    Choice::One(d),
-                    videos,
-                    Choice::Forecast,
-                    Choice::All,
-                ]
-            }
-        }
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::One(experiment) => experiment.to_possible_value(),
-            Self::Forecast => {
-                Some(PossibleValue::new("forecast").help("rows of a .csv from those before"))
-            }
-            Self::All => Some(PossibleValue::new("all").help("all those on reviews")),
-        }
-    }
-}
-
-/// Squares start on a grid that is half as far from the frame's middle as its edge.
-fn movie_size(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
-        _ => Err("a video takes an even number of pixels from 8 to 1024".into()),
-    }
 }
 
 /// Carries out `rnn-gpu train`: trains a model of the tutorial, all of those on reviews, or a model

@@ -9,6 +9,7 @@ mod errors;
 mod model;
 mod predict;
 mod report;
+mod scaling;
 mod season;
 mod windows;
 
@@ -16,7 +17,8 @@ pub use errors::Errors;
 pub use predict::{evaluate, is_forecast, predict};
 pub(crate) use report::report;
 pub use report::{Example, ForecastReport, Guess, TargetReport};
-pub use windows::{Part, Scaling, Windows};
+pub use scaling::Scaling;
+pub use windows::{Part, Windows};
 
 use crate::config::{Config, CustomTask, Stopping, Task};
 use crate::host::Host;

@@ -258,8 +258,8 @@ impl fmt::Display for ForecastReport {
 /// A number with four digits that count.
 fn figure(value: f64) -> String {
     match value.abs() {
-        size if size >= 1000.0 && size < 1e7 => format!("{value:.0}"),
-        size if size >= 1.0 && size < 1000.0 => format!("{value:.*}", 3 - size.log10() as usize),
+        size if (1000.0..1e7).contains(&size) => format!("{value:.0}"),
+        size if (1.0..1000.0).contains(&size) => format!("{value:.*}", 3 - size.log10() as usize),
         size if size >= 1e-3 || size == 0.0 => format!("{value:.4}"),
         _ => format!("{value:.3e}"),
     }
