@@ -2,6 +2,7 @@
 //     workgroup   every `parts`-th block of 256 predictions
 //     thread      every THREADS-th of those, then tree_sum.wgsl
 // backward:  dx = w l'(x, y) d_loss / count; one thread per prediction
+// `alpha` is the weight of the positive class, or the quantile of the pinball loss.
 struct Params { count: u32, examples: u32, delta: f32, gamma: f32, alpha: f32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> predictions: array<f32>;
@@ -75,8 +76,11 @@ fn loss(x: f32, y: f32) -> f32 {
             let factor = power(missed(sigmoid(x), sigmoid(-x), y), params.gamma);
             return balance(y) * factor * cross_entropy_of_logit(x, y);
         }
-        default: {
+        case 12u: {
             return balance(y) * power(missed(x, 1.0 - x, y), params.gamma) * cross_entropy(x, y);
+        }
+        default: {
+            return error * select(1.0 - params.alpha, params.alpha, y >= x);
         }
     }
 }
@@ -121,10 +125,14 @@ fn loss_slope(x: f32, y: f32) -> f32 {
             let of_factor = focal_slope(far, y) * p * rest * cross_entropy_of_logit(x, y);
             return balance(y) * (of_factor + power(far, params.gamma) * (p - y));
         }
-        default: {
+        case 12u: {
             let far = missed(x, 1.0 - x, y);
             let of_factor = focal_slope(far, y) * cross_entropy(x, y);
             return balance(y) * (of_factor + power(far, params.gamma) * cross_entropy_slope(x, y));
+        }
+        default: {
+            let q = params.alpha;
+            return keep_nan(x - y, select(select(0.0, 1.0 - q, x > y), -q, x < y));
         }
     }
 }

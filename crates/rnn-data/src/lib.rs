@@ -7,6 +7,7 @@ pub mod imdb;
 pub mod movies;
 mod mt19937;
 mod sequence;
+pub mod series;
 pub mod text;
 
 pub use sequence::{PadOptions, Side, pad_sequences};

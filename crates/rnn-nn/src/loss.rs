@@ -89,6 +89,13 @@ pub enum Loss {
         /// The size of an error from which on the loss is linear; Keras's default is 1.
         delta: f32,
     },
+    /// The mean pinball loss, whose smallest value a quantile has: of an error e = y - x it is
+    /// `quantile` e if e >= 0, else (`quantile` - 1) e. The labels have the output's shape. Keras
+    /// has no such loss.
+    Pinball {
+        /// The quantile, from 0 to 1; 0.5 is the median.
+        quantile: f32,
+    },
 }
 
 /// The options of a binary or categorical cross-entropy, with Keras's names and defaults.
@@ -307,6 +314,7 @@ impl Loss {
                 Function::Element(ElementLoss::SquaredLogarithmicError)
             }
             Self::Huber { delta } => Function::Element(ElementLoss::Huber { delta }),
+            Self::Pinball { quantile } => Function::Element(ElementLoss::Pinball { quantile }),
             Self::LogCosh => Function::Element(ElementLoss::LogCosh),
             Self::Poisson => Function::Element(ElementLoss::Poisson),
             Self::Hinge => Function::Element(ElementLoss::Hinge),

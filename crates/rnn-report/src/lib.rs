@@ -6,6 +6,7 @@ mod chart;
 pub mod compare;
 mod comparison;
 mod figures;
+mod forecasts;
 mod page;
 pub mod plot;
 pub mod progress;

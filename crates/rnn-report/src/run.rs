@@ -1,6 +1,6 @@
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, tiles, words};
-use super::{rollouts, step};
+use super::{forecasts, rollouts, step};
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
 use anyhow::Result;
@@ -42,6 +42,7 @@ fn render(
         (tiles(&headline(results, config.metric_sums())))
         (section("Training", training(&history.epochs, &config.loss_name(), classes)))
         @if let Some(classes) = &measured.classes { (section(heading, tested(classes, results.evaluated_on))) }
+        @if let Some(of) = &measured.forecast { (section("Forecasts", forecasts::show(of))) }
         @for video in videos { (section(&video.heading(), video.show())) }
         @if !measured.layers.is_empty() { (section("Model", layers(&measured.layers, results.parameters))) }
         (step::show(measured))

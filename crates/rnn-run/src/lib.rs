@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod experiment;
 pub mod finite;
 pub mod fit;
+pub mod forecast;
 pub mod frame_error;
 pub mod host;
 pub mod measure;

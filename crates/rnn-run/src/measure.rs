@@ -9,6 +9,7 @@ pub use histogram::{BINS, Histogram};
 pub use result::{Classes, Measured, OpTime, Results, RunResult};
 
 use crate::config::Config;
+use crate::forecast;
 use crate::splits::{Split, Splits};
 use anyhow::Result;
 use rnn::nn::{Dataset, History, MetricSums, Metrics, TrainError, Trainer};
@@ -43,6 +44,12 @@ pub fn measure(
         MetricSums::Categorical => many_classes(trainer, set, config)?,
         MetricSums::Regression => None,
     };
+    let forecast = match (config.forecast(), splits.windows(evaluated_on)) {
+        (Some(of), Some(windows)) => {
+            Some(forecast::report(trainer, of, (set, windows), config.batch_size)?)
+        }
+        _ => None,
+    };
     let seconds: f64 = history.epochs.iter().map(|e| e.seconds).sum();
     let model = trainer.model()?;
     let results = Results {
@@ -55,6 +62,7 @@ pub fn measure(
         layers: model.summary_rows(),
         examples: [&splits.train, &splits.validation, &splits.test].map(Dataset::len),
         classes,
+        forecast,
         ..Measured::default()
     };
     Ok((results, measured))

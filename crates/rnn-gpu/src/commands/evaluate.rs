@@ -7,6 +7,7 @@ use crate::process::{Process, host, open_device, warn_of};
 use anyhow::Result;
 use rnn_run::evaluate::{Evaluated, evaluate};
 use rnn_run::fit;
+use rnn_run::forecast;
 use rnn_run::measure::describe;
 use rnn_run::splits::Split;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     architecture: ArchitectureArg,
     /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
-    /// and y; or a .csv
+    /// and y; or a .csv. Forecasts are made from each of its rows
     #[arg(long)]
     data: Option<PathBuf>,
     /// Read examples from there as they are needed, whatever memory there is
@@ -59,6 +60,10 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
         }
         return Ok(());
     };
+    if forecast::is_forecast(&args.run) {
+        println!("{}", forecast::evaluate(&args.run, &data, &*device)?);
+        return Ok(());
+    }
     let columns = args.columns.choice();
     let model = args.architecture.of(&args.run);
     let data = (&*data, args.stream, &columns);

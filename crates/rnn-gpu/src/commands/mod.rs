@@ -3,12 +3,14 @@
 pub mod architecture;
 mod bench;
 pub mod checkpoints;
+mod choice;
 mod columns;
 pub mod compare;
 pub mod completions;
 pub mod devices;
 pub mod evaluate;
 pub mod export;
+mod forecast;
 pub mod history;
 pub mod import;
 pub mod man;
@@ -54,7 +56,7 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Write a trained model in a format of Keras, ONNX or safetensors
     Export(export::ExportArgs),
-    /// Train a model of the tutorial, or one of your own, and write a run folder
+    /// Train a model of the tutorial, a forecast, or a model of your own, and write a run folder
     Train(Box<train::TrainArgs>),
     /// Check every op on every device against its reference
     Verify(verify::VerifyArgs),

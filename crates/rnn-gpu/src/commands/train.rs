@@ -1,11 +1,12 @@
 //! The command `rnn-gpu train`.
 
+use super::choice::{Choice, QUICK, movie_size};
 use super::columns::ColumnArgs;
+use super::forecast::ForecastArgs;
 use super::reviews::{TextArgs, download};
 use super::submission::SubmissionArgs;
 use crate::process::{Process, host, open_device};
 use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValue;
 use rnn::datasets::movies::MovieOptions;
 use rnn::device::{self, Opened};
 use rnn::nn::Precision;
@@ -15,6 +16,7 @@ use rnn_run::config::{BuiltinTask, Config, MAX_BATCH, Task};
 use rnn_run::distributed;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::fit::{self, FitArgs};
+use rnn_run::forecast;
 use rnn_run::run::{ModelPath, RunFolder};
 use rnn_run::source::{DatasetSource, Fetch};
 use rnn_run::train::{self, Progress, TrainOptions};
@@ -23,17 +25,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The arguments for models of the tutorial alone.
-const TUTORIAL: [&str; 8] = [
-    "experiment",
-    "preset",
-    "length",
-    "movies",
-    "size",
-    "text_column",
-    "label_column",
-    "word_index",
-];
+const TUTORIAL: [&str; 7] =
+    ["preset", "length", "movies", "size", "text_column", "label_column", "word_index"];
 
+const FORECASTS: &str = "Forecasts of time series";
 const OWN_MODEL: &str = "A model of your own";
 const TUTORIAL_MODEL: &str = "Models of the tutorial";
 
@@ -41,9 +36,11 @@ const TUTORIAL_MODEL: &str = "Models of the tutorial";
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  rnn-gpu train lstm --epochs 3\n  rnn-gpu train lstm --data \
     reviews.csv --text-column body\n  rnn-gpu train --model model.toml --data d.npz --fit \
-    fit.toml\n  rnn-gpu train --resume runs/lstm")]
+    fit.toml\n  rnn-gpu train forecast --data weather.csv --target temperature \
+    --time date --horizon 24\n  rnn-gpu train --resume runs/lstm")]
 pub struct TrainArgs {
-    /// A model of the tutorial, or all those on reviews one after the other
+    /// A model of the tutorial, or all those on reviews one after the other; or a forecast of a table
+    /// of time series
     #[arg(required_unless_present_any = ["model", "resume"])]
     experiment: Option<Choice>,
     /// The data to train on. For a model of your own: an .npz or a folder of .npy, of x_train,
@@ -106,6 +103,8 @@ pub struct TrainArgs {
     /// large for the memory at hand
     #[arg(long, requires = "model", help_heading = OWN_MODEL)]
     stream: bool,
+    #[command(flatten, next_help_heading = FORECASTS)]
+    forecast: ForecastArgs,
     #[command(flatten, next_help_heading = OWN_MODEL)]
     columns: ColumnArgs,
     /// Give each epoch an order of its own [default, but of a stateful model]
@@ -198,51 +197,6 @@ struct CheckpointArgs {
     overwrite: bool,
 }
 
-/// Videos that two cores learn from in five minutes.
-const QUICK: MovieOptions =
-    MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
-
-/// The experiment or experiments to train.
-#[derive(Clone, Copy, Debug)]
-enum Choice {
-    One(Experiment),
-    All,
-}
-
-impl clap::ValueEnum for Choice {
-    fn value_variants<'a>() -> &'a [Self] {
-        const {
-            &{
-                let [a, b, c, d] = Experiment::REVIEWS;
-                let videos = Choice::One(Experiment::NextFrame);
-                [
-                    Choice::One(a),
-                    Choice::One(b),
-                    Choice::One(c),
-                    Choice::One(d),
-                    videos,
-                    Choice::All,
-                ]
-            }
-        }
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::One(experiment) => experiment.to_possible_value(),
-            Self::All => Some(PossibleValue::new("all").help("all those on reviews")),
-        }
-    }
-}
-
-/// Squares start on a grid that is half as far from the frame's middle as its edge.
-fn movie_size(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
-        _ => Err("a video takes an even number of pixels from 8 to 1024".into()),
-    }
-}
-
 /// Carries out `rnn-gpu train`: trains a model of the tutorial, all of those on reviews, or a model
 /// of the user's, or resumes a run. Prints the results and writes the folders of runs. With
 /// `--distributed`, this process is one of several that train together.
@@ -279,7 +233,49 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     if ranks > 1 {
         println!("{ranks} ranks");
     }
+    if matches!(args.experiment, Some(Choice::Forecast)) {
+        ensure!(
+            args.fit.is_none() && !args.stream && !args.shuffle && !args.no_shuffle,
+            "--fit, --stream, --shuffle and --no-shuffle are not for forecasts"
+        );
+        ensure!(
+            args.preset.is_none() && [args.length, args.movies, args.size] == [None; 3],
+            "--preset, --length, --movies and --size are for models of the tutorial"
+        );
+        let out = args.out.unwrap_or_else(|| Path::new("runs").join("forecast"));
+        let base =
+            forecast::ForecastArgs::of(args.data.context("a forecast takes --data FILE.csv")?);
+        let base = forecast::ForecastArgs {
+            model: args.model,
+            epochs: number(args.epochs, base.epochs),
+            batch_size: number(args.batch_size, base.batch_size),
+            seed: args.seed.unwrap_or(base.seed),
+            precision: args.precision,
+            limit: args.limit.map(|n| n as usize),
+            ranks,
+            device: place,
+            ..base
+        };
+        let ColumnArgs { target, features } = args.columns;
+        let asked = args.forecast.with([target, features], base)?;
+        let config = forecast::prepare(&asked, &host())?;
+        println!("data: {}", config.data());
+        let carried_out = (&options, &mut progress as &mut dyn Progress);
+        let trained = train::train(&config, None, &mut device, &out, carried_out)?;
+        rnn_report::publish(trained, device.device(), &Process)?;
+        println!("wrote {}", out.display());
+        return Ok(());
+    }
+    ensure!(
+        !args.forecast.is_given(),
+        "--time, --group, --window, --horizon, --season, --quantiles, --missing, --gaps, --calendar, \
+         --validation and --test are for `rnn-gpu train forecast`"
+    );
     if let Some(model) = args.model {
+        ensure!(
+            args.experiment.is_none(),
+            "--model cannot be used with a model of the tutorial: leave one of them out"
+        );
         let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
         let out = args.out.unwrap_or(named);
         let asked = FitArgs {
@@ -381,6 +377,8 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     };
     let runs = PathBuf::from("runs");
     match choice {
+        // It is carried out above.
+        Choice::Forecast => Ok(()),
         Choice::One(one) => train(one, &args.out.unwrap_or_else(|| runs.join(one.name()))),
         Choice::All => {
             let parent = args.out.unwrap_or(runs);

@@ -180,7 +180,7 @@ fn without_package(class: &str) -> &str {
 }
 
 /// Names that Keras accepts for a loss, its class first.
-fn losses() -> [(&'static [&'static str], Loss); 20] {
+fn losses() -> [(&'static [&'static str], Loss); 21] {
     let of = Crossentropy::default();
     let (gamma, alpha) = (2.0, 0.25);
     [
@@ -200,6 +200,7 @@ fn losses() -> [(&'static [&'static str], Loss); 20] {
         (&["MeanAbsolutePercentageError", "mape"], Loss::MeanAbsolutePercentageError),
         (&["MeanSquaredLogarithmicError", "msle"], Loss::MeanSquaredLogarithmicError),
         (&["Huber", "huber_loss"], Loss::Huber { delta: 1.0 }),
+        (&["Pinball"], Loss::Pinball { quantile: 0.5 }),
         (&["LogCosh"], Loss::LogCosh),
         (&["Poisson"], Loss::Poisson),
         (&["Hinge"], Loss::Hinge),
@@ -252,6 +253,7 @@ impl Loss {
                 of.arguments(a)
             }
             Self::Huber { delta } => a.number("delta", delta, Numbers::NotNegative),
+            Self::Pinball { quantile } => a.number("quantile", quantile, Numbers::Fraction),
             Self::CosineSimilarity => a.fixed("axis", -1),
             Self::Dice => a.fixed("axis", Value::Null),
             Self::Tversky { alpha, beta } => {
@@ -290,6 +292,10 @@ impl Loss {
 
     /// The loss as an object of Keras 3.
     fn to_json(self, reader: Reader) -> Result<Value, ConfigError> {
+        if let (Self::Pinball { .. }, Reader::Keras) = (self, reader) {
+            let what = "Keras has no such loss".into();
+            return Err(ConfigError::Foreign { owner: "loss Pinball".into(), what });
+        }
         let mut loss = self;
         let mut arguments = Arguments::written(format!("loss {}", self.name()), reader);
         loss.arguments(&mut arguments)?;

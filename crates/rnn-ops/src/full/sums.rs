@@ -70,6 +70,7 @@ fn over_all() -> Vec<Case> {
         ("squared error", ElementLoss::SquaredError, 3, true),
         ("absolute error", ElementLoss::AbsoluteError, 3, true),
         ("huber", ElementLoss::Huber { delta: 1.5 }, 3, true),
+        ("pinball", ElementLoss::Pinball { quantile: 0.9 }, 3, true),
     ];
     for (name, of, width, weighted) in kinds {
         let op = Loss { of, weighted };

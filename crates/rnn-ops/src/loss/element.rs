@@ -27,6 +27,12 @@ pub enum ElementLoss {
         /// The distance |x - y| beyond which the loss is linear.
         delta: f32,
     },
+    /// Pinball loss of the quantile q: q (y - x) if y >= x, else (1 - q) (x - y) (Koenker and
+    /// Bassett, "Regression Quantiles", 1978).
+    Pinball {
+        /// The quantile q, from 0 to 1, which the x of the smallest mean loss is.
+        quantile: f32,
+    },
     /// Logarithm of the hyperbolic cosine of the error: log cosh(x - y).
     LogCosh,
     /// Poisson loss: x - y log(x + epsilon).
@@ -71,6 +77,7 @@ impl ElementLoss {
             Self::SquaredHinge => 10,
             Self::BinaryFocal { .. } => 11,
             Self::BinaryFocalOfProbability { .. } => 12,
+            Self::Pinball { .. } => 13,
         }
     }
 
@@ -90,9 +97,12 @@ impl ElementLoss {
         self.focus().0
     }
 
-    /// The weight of the positive class as the kernel takes it, -1 for none.
+    /// The weight of the positive class as the kernel takes it, -1 for none, or the quantile.
     pub(super) fn alpha(self) -> f32 {
-        self.focus().1.unwrap_or(-1.0)
+        match self {
+            Self::Pinball { quantile } => quantile,
+            _ => self.focus().1.unwrap_or(-1.0),
+        }
     }
 
     pub(super) fn apply<F: Real>(self, x: F, y: F) -> F {
@@ -114,6 +124,10 @@ impl ElementLoss {
                 let delta = F::of(delta.into());
                 let far = delta * (error - half * delta);
                 if error <= delta { half * error * error } else { far }
+            }
+            Self::Pinball { quantile } => {
+                let q = F::of(quantile.into());
+                error * if y >= x { q } else { F::one() - q }
             }
             Self::LogCosh => error + ((-(error + error)).exp().ln_1p() - F::of(2.0).ln()),
             Self::Poisson => x - y * (x + epsilon).ln(),
@@ -152,6 +166,11 @@ impl ElementLoss {
             Self::Huber { delta } => {
                 let delta = F::of(delta.into());
                 clip(error, -delta, delta)
+            }
+            Self::Pinball { .. } if error == F::zero() || error.is_nan() => error,
+            Self::Pinball { quantile } => {
+                let q = F::of(quantile.into());
+                if error < F::zero() { -q } else { F::one() - q }
             }
             Self::LogCosh => error.tanh(),
             Self::Poisson => F::one() - y / (x + epsilon),

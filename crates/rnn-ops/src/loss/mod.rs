@@ -227,6 +227,7 @@ pub(crate) fn kinds() -> Vec<(&'static str, ElementLoss, [f32; 2], [f32; 2])> {
         ("squared error", ElementLoss::SquaredError, wide, unit),
         ("absolute error", ElementLoss::AbsoluteError, wide, unit),
         ("huber", ElementLoss::Huber { delta: 1.5 }, wide, unit),
+        ("pinball", ElementLoss::Pinball { quantile: 0.9 }, wide, unit),
         ("probabilities", ElementLoss::BinaryCrossEntropyOfProbability, fraction, unit),
         ("percentage error", ElementLoss::AbsolutePercentageError, wide, [0.5, 2.0]),
         ("logarithmic error", ElementLoss::SquaredLogarithmicError, [0.1, 9.0], unit),

@@ -8,6 +8,7 @@ pub use stopping::Stopping;
 use crate::arrays::Columns;
 use crate::error::RunError;
 use crate::experiment::{Experiment, Preset};
+use crate::forecast::Forecast;
 use crate::source::DatasetSource;
 use anyhow::{Error, Result, ensure};
 use rnn::nn::{
@@ -124,6 +125,9 @@ pub struct CustomTask {
     pub samples: Vec<Vec<usize>>,
     /// The description of the model, its optimizer and its losses.
     pub model: Compiled,
+    /// What is forecast, if the data is a table of time series; `None` for other data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
 }
 
 impl CustomTask {
@@ -172,11 +176,12 @@ impl Config {
         }
     }
 
-    /// Returns the word for the examples: "reviews", "videos" or "examples".
+    /// Returns the word for the examples: "reviews", "videos", "windows" or "examples".
     pub fn examples(&self) -> &'static str {
         match &self.task {
             Task::Builtin(BuiltinTask { experiment: Experiment::NextFrame, .. }) => "videos",
             Task::Builtin(_) => "reviews",
+            Task::Custom(own) if own.forecast.is_some() => "windows",
             Task::Custom(_) => "examples",
         }
     }
@@ -185,6 +190,12 @@ impl Config {
     pub fn predicts_frames(&self) -> bool {
         let Task::Builtin(task) = &self.task else { return false };
         task.experiment == Experiment::NextFrame
+    }
+
+    /// Returns what is forecast, if the run is of time series.
+    pub fn forecast(&self) -> Option<&Forecast> {
+        let Task::Custom(own) = &self.task else { return None };
+        own.forecast.as_ref()
     }
 
     /// Returns the names of the model and of its data as a title, for the head of every result.
@@ -248,7 +259,7 @@ impl Config {
             Task::Custom(own) => {
                 let share = own.validation;
                 ensure!((0.0..1.0).contains(&share), "validation = {share}");
-                Ok(())
+                own.forecast.as_ref().map_or(Ok(()), Forecast::check)
             }
         }
     }
@@ -379,6 +390,7 @@ fn words(loss: &Loss) -> &'static str {
         Loss::MeanAbsolutePercentageError => "mean absolute percentage error",
         Loss::MeanSquaredLogarithmicError => "mean squared logarithmic error",
         Loss::Huber { .. } => "Huber loss",
+        Loss::Pinball { .. } => "pinball loss",
         Loss::LogCosh => "log cosh of the error",
         Loss::Poisson => "Poisson loss",
         Loss::Hinge => "hinge loss",

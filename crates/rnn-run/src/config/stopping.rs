@@ -35,6 +35,12 @@ enum Watched {
 }
 
 impl Stopping {
+    /// Returns the condition that the loss has not fallen for `patience` epochs, which restores the best
+    /// weights.
+    pub fn after(patience: usize) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
     /// Returns the callback that ends a training on this condition.
     pub fn callback(&self) -> EarlyStopping {
         let figure = match self.monitor {

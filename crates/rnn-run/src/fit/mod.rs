@@ -120,6 +120,7 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
         shuffle: args.shuffle.or(options.shuffle).unwrap_or(!states.kept()),
         samples,
         model: Compiled { architecture: file.architecture, compile },
+        forecast: None,
     };
     let config = Config {
         task: Task::Custom(Box::new(own)),

@@ -1,6 +1,7 @@
 //! The results of a run.
 
 use super::{ClassificationReport, Histogram};
+use crate::forecast::ForecastReport;
 use crate::memory::Footprint;
 use crate::splits::Split;
 use rnn::nn::{History, Metrics, json_float};
@@ -46,6 +47,9 @@ pub struct Measured {
     pub examples: [usize; 3],
     /// Scores by class; `None` if the model is no classifier or has more than 20 classes.
     pub classes: Option<Classes>,
+    /// The errors of forecasts; `None` if the run does not forecast time series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<ForecastReport>,
     /// The memory of a training step; `None` if it is not known, as in runs of earlier versions.
     pub memory: Option<Footprint>,
     /// The time of a training step by op, the most expensive first; empty if the device cannot

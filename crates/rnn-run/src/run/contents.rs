@@ -18,9 +18,10 @@ pub const CURVES_NOTE: &str = "tensorboard.txt";
 pub const IMPORT_MARK: &str = ".import";
 
 /// The files that a run writes into its folder, besides those in folders of it.
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "config.json",
     "curves.png",
+    "forecast.png",
     "histogram.png",
     "history.csv",
     "history.json",

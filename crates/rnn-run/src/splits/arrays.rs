@@ -179,6 +179,7 @@ pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
         test: test.unwrap_or_else(|| all.range(0..0)),
         unused: arrays.unused(),
         remarks: arrays.take_remarks(),
+        windows: None,
     })
 }
 

@@ -11,6 +11,7 @@ pub use tutorial::trained_videos;
 
 use crate::config::{BuiltinTask, Config, Task};
 use crate::experiment::VOCABULARY;
+use crate::forecast::{self, Windows};
 use crate::source::DatasetSource;
 use anyhow::Result;
 use rnn::nn::{Dataset, Model};
@@ -33,6 +34,8 @@ pub struct Splits {
     pub unused: Vec<String>,
     /// Remarks for the user about how the data was read, such as that a large array is streamed.
     pub remarks: Vec<String>,
+    /// The windows of the three sets, if they are of time series.
+    pub windows: Option<[Windows; 3]>,
 }
 
 impl Splits {
@@ -44,6 +47,16 @@ impl Splits {
         let found = parts.into_iter().find(|(_, set)| !set.is_empty());
         found.unwrap_or((Split::Training, &self.train))
     }
+
+    /// Returns the windows of a set, if they are of time series.
+    pub fn windows(&self, of: Split) -> Option<&Windows> {
+        let [train, validation, test] = self.windows.as_ref()?;
+        Some(match of {
+            Split::Training => train,
+            Split::Validation => validation,
+            Split::Test => test,
+        })
+    }
 }
 
 /// Reads or computes the examples of a run, as `config` describes them, for its model. `vocabulary`
@@ -54,7 +67,10 @@ impl Splits {
 /// Fails if the data cannot be read, is in no supported form, or does not fit the model.
 pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
     let sets = match &config.task {
-        Task::Custom(own) => arrays::splits(own, model)?,
+        Task::Custom(own) => match &own.forecast {
+            Some(forecast) => forecast::splits(forecast, &own.arrays)?,
+            None => arrays::splits(own, model)?,
+        },
         Task::Builtin(BuiltinTask { data: DatasetSource::Movies(movies), .. }) => {
             tutorial::videos(movies)?
         }
@@ -75,5 +91,6 @@ pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> R
         vocabulary: sets.vocabulary,
         unused: sets.unused,
         remarks: sets.remarks,
+        windows: sets.windows,
     })
 }

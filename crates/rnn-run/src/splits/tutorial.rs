@@ -69,7 +69,15 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
     };
     let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
     let test = dataset(test)?.take(10_000);
-    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![], remarks: vec![] })
+    Ok(Splits {
+        train,
+        validation,
+        test,
+        vocabulary: None,
+        unused: vec![],
+        remarks: vec![],
+        windows: None,
+    })
 }
 
 /// Returns the number of the first of `count` videos that are used for training and validation:
@@ -93,5 +101,6 @@ pub(super) fn videos(movies: &MovieOptions) -> Result<Splits> {
         vocabulary: None,
         unused: vec![],
         remarks: vec![],
+        windows: None,
     })
 }

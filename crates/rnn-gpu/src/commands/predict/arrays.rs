@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, clap::Args)]
 pub struct ArrayInput {
     /// The data to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input
-    /// by its name); .csv
-    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
+    /// by its name); .csv. Of a forecast, a .csv whose last rows it goes on from
+    #[arg(long, alias = "data", value_name = "FILE", requires = "output", conflicts_with = "text")]
     input: Option<PathBuf>,
     /// Where predictions go; of several outputs each gets a file, y-NAME.npy, and of several of one
-    /// layer those after the first are numbered, y-NAME_1.npy
+    /// layer those after the first are numbered, y-NAME_1.npy. Of a forecast a .csv
     #[arg(long, value_name = "y.npy", requires = "input")]
     output: Option<PathBuf>,
     /// Read examples from the file as they are needed, whatever memory there is

@@ -8,8 +8,9 @@ pub use text::TextInput;
 
 use super::architecture::ArchitectureArg;
 use super::submission::SubmissionArgs;
-use crate::process::open_device;
+use crate::process::{Process, open_device};
 use anyhow::{Result, ensure};
+use rnn_run::forecast;
 use std::path::PathBuf;
 
 /// The arguments of `rnn-gpu predict`.
@@ -46,6 +47,11 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
     match files {
+        Some(files) if forecast::is_forecast(&args.model) => {
+            let rows = forecast::predict(&args.model, files, &*device, &Process)?;
+            eprintln!("wrote {}: {rows} rows", files.1.display());
+            Ok(())
+        }
         Some(files) => {
             let model = args.architecture.of(&args.model);
             arrays::predict(&model, &args.arrays, files, &*device)
