@@ -53,11 +53,9 @@ fn class_of(row: u32, state: u32) -> u32 {
 
 // True if a path may come to a state from two states before.
 fn skips_to(row: u32, state: u32) -> bool {
-    if state < 3u || state % 2u == 0u {
-        return false;
-    }
     let class_index = class_of(row, state);
-    return class_index != 0u && class_index != class_of(row, state - 2u);
+    let before = class_of(row, state - min(state, 2u));
+    return state >= 3u && class_index != 0u && class_index != before;
 }
 
 fn emission(row: u32, step: u32, state: u32) -> f32 {
@@ -87,20 +85,24 @@ fn alpha(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     for (var t = params.first; t < params.end; t++) {
         let here = place(row, t, params.kept);
         let before = place(row, t + params.kept - 1u, params.kept);
-        for (var s = lane; s <= last; s += LANES) {
-            var sum = select(LOG_ZERO, 0.0, s <= 1u);
-            if t > 0u {
-                var one = LOG_ZERO;
-                var two = LOG_ZERO;
-                if s > 0u {
-                    one = a[before + s - 1u];
+        // FXC wants barriers behind loops of as many iterations in every thread.
+        for (var chunk = 0u; chunk < params.states; chunk += LANES) {
+            let s = chunk + lane;
+            if s <= last {
+                var sum = select(LOG_ZERO, 0.0, s <= 1u);
+                if t > 0u {
+                    var one = LOG_ZERO;
+                    var two = LOG_ZERO;
+                    if s > 0u {
+                        one = a[before + s - 1u];
+                    }
+                    if skips_to(row, s) {
+                        two = a[before + s - 2u];
+                    }
+                    sum = log_sum(a[before + s], one, two);
                 }
-                if skips_to(row, s) {
-                    two = a[before + s - 2u];
-                }
-                sum = log_sum(a[before + s], one, two);
+                a[here + s] = sum + emission(row, t, s);
             }
-            a[here + s] = sum + emission(row, t, s);
         }
         storageBarrier();
         workgroupBarrier();
@@ -144,21 +146,24 @@ fn beta(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let t = params.first + params.end - 1u - i;
         let here = place(row, t, 2u);
         let after = place(row, t + 1u, 2u);
-        for (var s = lane; s <= last; s += LANES) {
-            var sum = select(LOG_ZERO, 0.0, s + 1u >= last);
-            if t + 1u < params.steps {
-                var one = LOG_ZERO;
-                var two = LOG_ZERO;
-                if s < last {
-                    one = b[after + s + 1u] + emission(row, t + 1u, s + 1u);
+        for (var chunk = 0u; chunk < params.states; chunk += LANES) {
+            let s = chunk + lane;
+            if s <= last {
+                var sum = select(LOG_ZERO, 0.0, s + 1u >= last);
+                if t + 1u < params.steps {
+                    var one = LOG_ZERO;
+                    var two = LOG_ZERO;
+                    if s < last {
+                        one = b[after + s + 1u] + emission(row, t + 1u, s + 1u);
+                    }
+                    if s + 2u <= last && skips_to(row, s + 2u) {
+                        two = b[after + s + 2u] + emission(row, t + 1u, s + 2u);
+                    }
+                    sum = log_sum(b[after + s] + emission(row, t + 1u, s), one, two);
                 }
-                if s + 2u <= last && skips_to(row, s + 2u) {
-                    two = b[after + s + 2u] + emission(row, t + 1u, s + 2u);
-                }
-                sum = log_sum(b[after + s] + emission(row, t + 1u, s), one, two);
+                b[here + s] = sum;
+                a[place(row, t, params.kept) + s] += sum;
             }
-            b[here + s] = sum;
-            a[place(row, t, params.kept) + s] += sum;
         }
         storageBarrier();
         workgroupBarrier();

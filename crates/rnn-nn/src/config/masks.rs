@@ -2,7 +2,7 @@
 //! of their own, and names the result wherever a layer takes one. Layers pass masks on by
 //! themselves here; this says which masks those are, so that one that is named can be compared.
 
-use super::read::{History, tensor};
+use super::functional::{History, tensor};
 use crate::architecture::{Architecture, Call, LayerNode, TensorRef};
 use crate::layer::{Dialect, MaskFlow};
 use crate::{ConfigError, Layer};

@@ -6,6 +6,7 @@
 mod compile;
 mod cudnn;
 mod foreign;
+mod functional;
 mod keywords;
 mod layer;
 mod limits;

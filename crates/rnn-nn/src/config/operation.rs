@@ -1,7 +1,7 @@
 //! Operations of `keras.ops` in descriptions. Keras writes what one is called on, tensors as well as
 //! numbers, with its call; the layer here has it as the argument `operands`.
 
-use super::read::{History, tensor};
+use super::functional::{History, tensor};
 use crate::ConfigError;
 use crate::Layer;
 use crate::architecture::LayerNode;

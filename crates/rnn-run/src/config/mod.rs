@@ -2,6 +2,7 @@
 
 mod paths;
 mod stopping;
+mod words;
 
 pub use stopping::Stopping;
 
@@ -20,6 +21,7 @@ use rnn_graph::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
+use words::words;
 
 /// The largest number of examples in a step of one rank.
 pub const MAX_BATCH: usize = 1 << 20;
@@ -374,34 +376,6 @@ pub fn trainer(
 ) -> Result<Trainer> {
     check_precision(device, precision)?;
     Ok(Trainer::new(model, device, optimizer, seed).precision(precision))
-}
-
-/// A loss in words.
-fn words(loss: &Loss) -> &'static str {
-    match loss {
-        Loss::BinaryCrossentropy(_) => "binary cross-entropy",
-        Loss::CategoricalCrossentropy(_) | Loss::SparseCategoricalCrossentropy { .. } => {
-            "categorical cross-entropy"
-        }
-        Loss::BinaryFocalCrossentropy { .. } => "focal binary cross-entropy",
-        Loss::CategoricalFocalCrossentropy { .. } => "focal categorical cross-entropy",
-        Loss::MeanSquaredError => "mean squared error",
-        Loss::MeanAbsoluteError => "mean absolute error",
-        Loss::MeanAbsolutePercentageError => "mean absolute percentage error",
-        Loss::MeanSquaredLogarithmicError => "mean squared logarithmic error",
-        Loss::Huber { .. } => "Huber loss",
-        Loss::Pinball { .. } => "pinball loss",
-        Loss::LogCosh => "log cosh of the error",
-        Loss::Poisson => "Poisson loss",
-        Loss::Hinge => "hinge loss",
-        Loss::SquaredHinge => "squared hinge loss",
-        Loss::CategoricalHinge => "categorical hinge loss",
-        Loss::KLDivergence => "Kullback-Leibler divergence",
-        Loss::CosineSimilarity => "cosine similarity",
-        Loss::Ctc => "connectionist temporal classification",
-        Loss::Dice => "Dice loss",
-        Loss::Tversky { .. } => "Tversky loss",
-    }
 }
 
 /// The layers whose outputs a call takes, as Keras 3 describes it.
