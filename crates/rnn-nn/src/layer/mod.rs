@@ -181,7 +181,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         None
     }
 
-    /// Returns the numbers that [`ForwardContext::constants`] holds for the layer; none by default.
+    /// Returns the numbers that the graph keeps for the layer; none by default.
     fn constants(&self) -> Vec<f32> {
         vec![]
     }

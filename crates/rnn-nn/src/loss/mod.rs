@@ -10,7 +10,8 @@ use rnn_ops::MetricSums;
 /// definitions (keras/src/losses/losses.py). An output is `[B, .., C]`. A loss is the mean over all
 /// axes, or over all but C in those of rows: the categorical ones, [`Loss::KLDivergence`] and
 /// [`Loss::CosineSimilarity`]. Weights and masks act on the losses of `[B, ..]`. The labels have the
-/// output's shape, unless another is named. [`ElementLoss`] and [`RowLoss`] have the equations.
+/// output's shape, unless another is named. [`ElementLoss`](rnn_ops::ElementLoss) and
+/// [`RowLoss`](rnn_ops::RowLoss) have the equations.
 ///
 /// A cross-entropy of an output that ends in a sigmoid or softmax is computed from what goes into
 /// that. Other probabilities are clipped by 1e-7, as in Keras.
