@@ -253,7 +253,8 @@ def time_distributed(d, shape, whole):
     stateful, d.stateful = d.stateful, False
     inner = layer(d, shape[1:])
     d.stateful = stateful
-    if inner is not None and d.chance(0.3):
+    # A model that normalizes batches is refused here behind a mask.
+    if inner is not None and not isinstance(inner, L.BatchNormalization) and d.chance(0.3):
         inner = keras.Sequential([keras.Input(shape[1:]), inner])
     return None if inner is None else L.TimeDistributed(inner, **whole)
 
