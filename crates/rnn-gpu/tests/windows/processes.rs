@@ -179,6 +179,8 @@ fn a_run_has_one_writer_at_a_time() {
     child.wait().expect("it is ours");
     // The lock has gone with its holder.
     success(&evaluate);
+    // What it was writing when it was killed goes with the next training.
+    succeed(&mut training.begin(&["--overwrite", "--epochs", "1"]));
     assert_eq!(training.litter(), [""; 0]);
 }
 
